@@ -1,0 +1,1 @@
+"""How the embedded domain `portraits` is drawn, trained, judged and measured."""
