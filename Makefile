@@ -1,0 +1,58 @@
+# make setup   a virtual environment in .venv with everything an edit needs
+# make demo    setup, then edit a sample portrait; says where the picture is
+# make test    the tests that take seconds (installs what it needs)
+# make check   ruff, mypy and all tests, the slow ones too
+
+PYTHON ?= python3
+BIN := .venv/bin
+STAMPS := .venv/.stamps
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+REQUIREMENTS := pyproject.toml constraints.txt
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup dev demo test check lint types format
+
+help:
+	@sed -n 's/^# \(make .*\)/\1/p' $(MAKEFILE_LIST)
+
+setup: $(STAMPS)/core
+dev: $(STAMPS)/dev
+
+demo: setup
+	$(BIN)/textmorph demo
+
+test: dev
+	$(BIN)/python -m pytest -q -m "not slow"
+
+check: lint types
+	$(BIN)/python -m pytest -q
+
+lint: dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: dev
+	$(BIN)/mypy
+
+format: dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# Stamps: an environment is built once, and again only when its requirements change.
+$(STAMPS)/venv:
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	mkdir -p $(STAMPS) && touch $@
+
+# torch comes first and alone, so that nothing later can pull another build of it.
+$(STAMPS)/torch: constraints.txt | $(STAMPS)/venv
+	$(PIP) torch
+	touch $@
+
+$(STAMPS)/core: $(REQUIREMENTS) $(STAMPS)/torch
+	$(PIP) --editable .
+	touch $@
+
+$(STAMPS)/dev: $(REQUIREMENTS) $(STAMPS)/torch
+	$(PIP) --editable ".[corpus,dev,ray,video,web]"
+	touch $(STAMPS)/core $@

@@ -1,0 +1,72 @@
+"""Edit pictures with words.
+
+    import textmorph as tm
+
+    editor = tm.Editor.from_pretrained("portraits")
+    result = editor.edit(tm.read_image("me.png"), "a person with purple hair")
+    result.save("purple.png")
+
+Names are imported on first use, so `import textmorph` is instant and loads no torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from .domains import Domain as Domain
+    from .domains import load_domain as load_domain
+    from .editor import Editor as Editor
+    from .edits import Direction as Direction
+    from .edits import Residual as Residual
+    from .edits import load_edit as load_edit
+    from .embedders import load_embedder as load_embedder
+    from .embedders import load_identity as load_identity
+    from .encoders import load_encoder as load_encoder
+    from .errors import TextmorphError as TextmorphError
+    from .generators import load_generator as load_generator
+    from .images import read_image as read_image
+    from .images import write_image as write_image
+    from .latents import Latent as Latent
+    from .methods.global_direction import GlobalDirection as GlobalDirection
+    from .methods.latent_optimization import LatentOptimization as LatentOptimization
+    from .methods.svm_direction import SvmDirection as SvmDirection
+
+_PUBLIC = {
+    "Editor": "textmorph.editor:Editor",
+    "Domain": "textmorph.domains:Domain",
+    "load_domain": "textmorph.domains:load_domain",
+    "GlobalDirection": "textmorph.methods.global_direction:GlobalDirection",
+    "SvmDirection": "textmorph.methods.svm_direction:SvmDirection",
+    "LatentOptimization": "textmorph.methods.latent_optimization:LatentOptimization",
+    "Direction": "textmorph.edits:Direction",
+    "Residual": "textmorph.edits:Residual",
+    "load_edit": "textmorph.edits:load_edit",
+    "Latent": "textmorph.latents:Latent",
+    "load_generator": "textmorph.generators:load_generator",
+    "load_encoder": "textmorph.encoders:load_encoder",
+    "load_identity": "textmorph.embedders:load_identity",
+    "load_embedder": "textmorph.embedders:load_embedder",
+    "read_image": "textmorph.images:read_image",
+    "write_image": "textmorph.images:write_image",
+    "TextmorphError": "textmorph.errors:TextmorphError",
+}
+"""Every public name and where it lives."""
+
+__all__ = ["__version__", *_PUBLIC]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, _, attribute = _PUBLIC[name].partition(":")
+    value = getattr(import_module(module), attribute)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
