@@ -26,6 +26,8 @@ def curve(points: Sequence[Point], *, closed: bool = True) -> skia.Path:
     for i in range(n if closed else n - 1):
         p0, p1 = points[i - 1 if closed or i else 0], points[i]
         p2 = points[(i + 1) % n]
+        if p1 == p2:  # a corner
+            continue
         p3 = points[(i + 2) % n if closed else min(i + 2, n - 1)]
         path.cubicTo(
             p1[0] + (p2[0] - p0[0]) / 6, p1[1] + (p2[1] - p0[1]) / 6,

@@ -19,7 +19,7 @@ def neck(brush: Brush, head: Head, skin: Tones) -> None:
     n, p = neck_width(head), head.portrait
     left = mix(skin.shade, skin.base, 0.5 - 0.5 * p.light)
     right = mix(skin.shade, skin.base, 0.5 + 0.5 * p.light)
-    shape = curve([*corner(CENTRE - n, 60), (CENTRE - n, 80), (CENTRE - n - 3.5, 89), *corner(CENTRE - n - 12, 96), *corner(CENTRE + n + 12, 96),
+    shape = curve([*corner(CENTRE - n, 60), (CENTRE - n, 80), (CENTRE - n - 3.5, 89), *corner(CENTRE - n - 9, 104), *corner(CENTRE + n + 9, 104),
                    (CENTRE + n + 3.5, 89), (CENTRE + n, 80), *corner(CENTRE + n, 60)])  # fmt: skip
     brush.fill(shape, across(CENTRE - n, CENTRE + n, left, mix(skin.base, skin.shade, 0.3), right))
     with brush.clip(shape):

@@ -42,13 +42,13 @@ def skin(brush: Brush, head: Head, skin: Tones) -> None:
             x = head.x(side * w * 0.60)
             brush.glow(x, 57.5, w * 0.36, warm, 0.34 + 0.12 * p.femininity, flat=0.8)
             if p.makeup == "makeup":
-                brush.glow(x + side * 0.8, 56.6, w * 0.42, BLUSH, 0.72, flat=0.72)
+                brush.glow(x + side * 0.8, 56.6, w * 0.42, BLUSH, 0.55, flat=0.68)
 
 
 def wrinkles(brush: Brush, head: Head, skin: Tones) -> None:
     """Lines that grow with age: forehead, crow's feet, bags under the eyes, folds beside the mouth."""
     p, w = head.portrait, head.width
-    old = ramp(0.38, 0.98, p.age)
+    old = ramp(0.30, 0.95, p.age)
     if old <= 0:
         return
     ink, alpha = skin.deep, 0.85 * old
@@ -80,7 +80,7 @@ def wrinkles(brush: Brush, head: Head, skin: Tones) -> None:
 
 def nose_width(head: Head) -> float:
     """Half width of the nose."""
-    return 3.9 + 1.25 * head.portrait.nose_width - 0.5 * (head.portrait.femininity - 0.5)
+    return 4.2 + 1.55 * head.portrait.nose_width - 0.5 * (head.portrait.femininity - 0.5)
 
 
 def nose(brush: Brush, head: Head, skin: Tones) -> None:
@@ -88,13 +88,13 @@ def nose(brush: Brush, head: Head, skin: Tones) -> None:
     p, n, y = head.portrait, nose_width(head), head.nose_y
     x, root = head.x(0, 1.75), head.x(0, 1.1)
     for side in SIDES:
-        dark = 0.30 - 0.28 * side * p.light - 0.10 * side * p.turn
+        dark = 0.44 - 0.34 * side * p.light - 0.10 * side * p.turn
         flank = curve([(root + side * 1.7, head.eye_y - 3), (root + side * 1.5, head.eye_y + 2), (x + side * n, y - 1.2),
                        (x + side * n * 0.55, y + 0.6), (x + side * 0.9, y - 1.5), (root + side * 0.7, head.eye_y + 1)])  # fmt: skip
         brush.fill(flank, skin.shade, max(0.0, dark), blur=0.5)
     base = curve([(x - n, y - 1.5), (x - n * 0.98, y + 0.1), (x - n * 0.5, y + 0.9), (x, y + 1.5), (x + n * 0.5, y + 0.9),
                   (x + n * 0.98, y + 0.1), (x + n, y - 1.5), (x + n * 0.5, y - 0.7), (x, y - 0.1), (x - n * 0.5, y - 0.7)])  # fmt: skip
-    brush.fill(base, mix(skin.shade, skin.deep, 0.45), 0.85)
+    brush.fill(base, mix(skin.shade, skin.deep, 0.50), 0.95)
     for side in SIDES:
         brush.fill(oval(x + side * n * 0.48, y + 0.1, n * 0.24, 0.62), skin.deep, 0.8)
     ridge = curve([(root, head.eye_y + 0.5), (x, y - 3.2)], closed=False)
@@ -171,7 +171,7 @@ def _eye(brush: Brush, head: Head, skin: Tones, side: int) -> None:
 def brows(brush: Brush, head: Head) -> None:
     """Brows: a darker tone of the hair; weight, sex and mood shape them."""
     p, mood = head.portrait, head.mood
-    thick = (1.75 + 0.85 * p.brow_weight) * (1.2 - 0.45 * p.femininity)
+    thick = (2.05 + 1.15 * p.brow_weight) * (1.2 - 0.40 * p.femininity)
     ink = brow_colour(p.hair_colour)
     high = head.eye_y - 7.0 - 1.0 * (p.femininity - 0.5) - 0.6 * p.eye_size
     for side in SIDES:
@@ -202,14 +202,14 @@ def mouth(brush: Brush, head: Head, skin: Tones) -> None:
     x = head.x(0, 1.25)
     y = head.mouth_y
     painted = p.lipstick == "lipstick"
-    full = 1.05 + 0.75 * p.femininity + (0.45 if painted else 0.0)
+    full = 1.15 + 0.80 * p.femininity + (0.45 if painted else 0.0)
     if p.expression == "angry":
         full *= 0.72
     upper_lip, lower_lip = full * 0.95, full * 1.35
     edge = y - mood.lift * 0.55 + (gap * 0.12 if mood.round == 1 else 0.0)
     top = y + mood.lift * 0.42 - gap * (0.15 if mood.lift > 1 else 0.42)
     bottom = top + gap
-    tint = LIPSTICK if painted else mix(mix(skin.base, rgb("B8404C"), 0.46), skin.deep, 0.12 + 0.2 * p.skin)
+    tint = LIPSTICK if painted else mix(mix(skin.base, rgb("C4485A"), 0.46 + 0.06 * p.skin), skin.deep, 0.06)
     bow = 0.72 + 0.28 * mood.round if gap else 0.72
     left, right = x - w, x + w
     brush.glow(x, bottom + lower_lip + 1.6, w * 0.8, skin.shade, 0.6, flat=0.45)
@@ -284,10 +284,10 @@ def beard(brush: Brush, head: Head, skin: Tones) -> None:
     tones = beard_tones(p.hair_colour)
     if p.beard == "stubble":
         with brush.clip(head.outline()):
-            brush.fill(_beard_shape(head, 0.5), mix(tones.base, skin.deep, 0.30), 0.50, blur=0.9)
+            brush.fill(_beard_shape(head, 0.5), mix(tones.base, skin.deep, 0.45), 0.60, blur=0.8)
             lip = curve([(head.x(-mouth_width(head) - 1), head.mouth_y), (head.x(0, 1.3), head.nose_y + 2.0),
                          (head.x(mouth_width(head) + 1), head.mouth_y)])  # fmt: skip
-            brush.fill(lip, mix(tones.base, skin.deep, 0.30), 0.42, blur=0.8)
+            brush.fill(lip, mix(tones.base, skin.deep, 0.45), 0.50, blur=0.7)
     if p.beard == "full":
         shape = _beard_shape(head, 4.6)
         brush.fill(shape, down(head.mouth_y - 14, head.chin_y + 5, tones.light, tones.base, tones.shade))
@@ -359,7 +359,8 @@ def glasses(brush: Brush, head: Head) -> None:
         lenses.append((x, half, lens))
         inner[side] = x - side * half
         temple = curve([(x + side * half, y - 2.2), (CENTRE + side * (head.width + 0.4), y - 1.0)], closed=False)
-        brush.stroke(temple, frame, thick)
+        with brush.clip(head.outline(0.6)):
+            brush.stroke(temple, frame, thick)
     bridge = curve([(inner[-1], y - 1.4), ((inner[-1] + inner[1]) / 2, y - 2.7), (inner[1], y - 1.4)], closed=False)
     brush.stroke(bridge, frame, thick)
     for x, half, lens in lenses:

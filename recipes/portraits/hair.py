@@ -52,8 +52,8 @@ def back(brush: Brush, head: Head) -> None:
         brush.fill(shape, skia.GradientShader.MakeRadial(
             skia.Point(CENTRE - 5 + 8 * head.portrait.light, 18), 48, _codes(tones.light, tones.base, tones.shade), [0, 0.45, 1]))  # fmt: skip
     elif kind == "bun":
-        x, y = CENTRE + far, top - 5.2
-        brush.fill(oval(x, y, 8.4, 7.6), down(y - 8, y + 8, tones.light, tones.base, tones.shade))
+        x, y = CENTRE + far, top - 5.8
+        brush.fill(oval(x, y, 9.6, 8.2), down(y - 8, y + 8, tones.light, tones.base, tones.shade))
         for bend in (-0.5, 0.25):
             swirl = curve([(x - 6.0, y + 3 + 3 * bend), (x + 0.5, y + 5 * bend), (x + 6.2, y + 1.5 - 3 * bend)], closed=False)
             brush.stroke(swirl, tones.shade, 0.9, 0.7)
@@ -77,26 +77,24 @@ def _afro(head: Head, far: float) -> skia.Path:
 
 
 def _curls(head: Head, cut: bool) -> list[tuple[float, float, float]]:
-    """Centres (from the middle) and radii of the big curls that frame a head down to the jaw."""
+    """Centres (from the middle) and radii of the big curls that frame a head down to the jaw, back to front."""
     w, top = head.width, head.top
-    half = [(0.0, top - 2.6, 6.4), (w * 0.40, top - 1.6, 6.4), (w * 0.76, top + 4.0, 6.4), (w * 1.02, top + 12.0, 6.2),
-            (w * 1.16, top + 21.5, 6.0), (w * 1.22, 46.5, 5.8), (w * 1.22, 55.5, 5.8), (w * 1.18, 64.0, 5.6), (w * 1.06, 71.5, 5.0)]  # fmt: skip
-    both = [(s * x, y, r) for x, y, r in half for s in SIDES if x or s > 0]
+    half = [(1.10, 71.0, 6.0), (0.98, 65.5, 5.0), (1.27, 63.0, 6.6), (1.02, 57.0, 5.0), (1.30, 53.5, 6.8), (1.04, 48.0, 5.0),
+            (1.27, 43.5, 6.8), (1.16, top + 18.5, 7.0), (0.98, top + 9.5, 7.2), (0.68, top + 2.2, 7.2), (0.30, top - 2.2, 7.4)]  # fmt: skip
+    both = [(s * x * w, y, r) for x, y, r in half for s in SIDES]
     return [(x, y, r) for x, y, r in both if not cut or y > 30]
 
 
-def over_clothes(brush: Brush, head: Head) -> None:
-    """Long locks that fall in front of the shoulders."""
-    if style(head) != "long":
-        return
-    tones, w = hair_tones(head.portrait.hair_colour), head.width
-    for side in SIDES:
-        lock = curve([(CENTRE + side * x, y) for x, y in ((w + 1.0, 60), (w + 6.0, 62), (w + 6.9, 76), (w + 5.6, 92), (w + 3.0, 104),
-                                                           (w - 4.5, 104), (w - 3.2, 90), (w - 1.2, 76))])  # fmt: skip
-        brush.fill(lock, down(58, 102, tones.base, tones.base, tones.shade))
-        for t in (0.2, 2.9):
-            strand = curve([(CENTRE + side * (w + t + 0.8), 66), (CENTRE + side * (w + t + 0.4), 82), (CENTRE + side * (w + t - 2.2), 98)], closed=False)
-            brush.stroke(strand, tones.shade, 0.8, 0.5)
+def _curl(brush: Brush, x: float, y: float, r: float, light: float, tones: Tones) -> None:
+    """One curl: a soft ball of hair with a swirl on it."""
+    shader = skia.GradientShader.MakeRadial(
+        skia.Point(x + 0.35 * r * light, y - 0.4 * r), r * 1.7,
+        _codes(mix(tones.base, tones.light, 0.7), tones.base, tones.shade), [0, 0.45, 1],
+    )  # fmt: skip
+    brush.fill(oval(x, y, r), shader)
+    swirl = curve([(x + 0.62 * r, y + 0.35 * r), (x + 0.1 * r, y + 0.68 * r), (x - 0.52 * r, y + 0.3 * r), (x - 0.35 * r, y - 0.35 * r),
+                   (x + 0.2 * r, y - 0.3 * r), (x + 0.15 * r, y + 0.12 * r)], closed=False)  # fmt: skip
+    brush.stroke(swirl, tones.shade, 0.75, 0.6)
 
 
 def front(brush: Brush, head: Head) -> None:
@@ -165,14 +163,14 @@ def _front(brush: Brush, head: Head, kind: str) -> None:
             strand = curve([(head.x(x * 0.55, 0.4), top + 6), (head.x(x, 0.55), low - 1.8)], closed=False)
             brush.stroke(strand, tones.shade, 0.75, 0.55)
     elif kind in ("long", "bob"):
-        foot = 74.0 if kind == "bob" else 78.0
+        foot = 74.0 if kind == "bob" else 104.0
         for side in SIDES:
             part = -0.0 if kind == "long" else -0.30
             inner = w * (0.80 if kind == "long" else 0.84)
             points = [(head.x(part * w, 0.5), top + 4.5), (head.x(side * w * 0.42 + part * w * 0.4, 0.5), line + 2.0), (head.x(side * inner, 0.5), 40),
-                      (CENTRE + side * (w * 0.90), 54), (CENTRE + side * (w * (0.93 if kind == "long" else 0.83)), 66)]  # fmt: skip
+                      (CENTRE + side * (w * 0.90), 54), (CENTRE + side * (w * (0.95 if kind == "long" else 0.83)), 66)]  # fmt: skip
             ends = ([*corner(CENTRE + side * w * 0.80, foot), *corner(CENTRE + side * (w + 5.6), foot - 0.6)] if kind == "bob"
-                    else [(CENTRE + side * (w + 0.6), foot), (CENTRE + side * (w + 6.4), foot)])  # fmt: skip
+                    else [(CENTRE + side * (w - 2.4), 84), *corner(CENTRE + side * (w - 5.0), foot), *corner(CENTRE + side * (w + 5.0), foot), (CENTRE + side * (w + 6.9), 80)])  # fmt: skip
             outside = [(CENTRE + side * (w + 6.0), 62), (CENTRE + side * (w + 4.8), 46), (CENTRE + side * (w + 3.2), top + 14),
                        (CENTRE + side * w * 0.80, top + 1.5), (CENTRE + side * w * 0.3, top - 4.2), (head.x(part * w - side * 1.5, 0.3), top - 4.6)]  # fmt: skip
             shape = curve([*points, *ends, *outside])
@@ -181,23 +179,22 @@ def _front(brush: Brush, head: Head, kind: str) -> None:
             for t in (0.35, 0.75):
                 x0 = part * w + (side * w - part * w) * t
                 strand = curve([(head.x(part * w + (x0 - part * w) * 0.55, 0.5), top + 3), (CENTRE + side * (w + 1.0 + 2.4 * t - 0.8), 42),
-                                (CENTRE + side * (w + 0.2 + 3.6 * t), 66)], closed=False)  # fmt: skip
+                                (CENTRE + side * (w + 0.2 + 3.6 * t), 66),
+                                *([(CENTRE + side * (w - 2.0 + 4.0 * t), 98)] if kind == "long" else [])], closed=False)  # fmt: skip
                 brush.stroke(strand, tones.shade, 0.8, 0.45)
     elif kind == "curly":
         cut = head.portrait.hat != "none"
         for x, y, r in _curls(head, cut):
-            curl = oval(CENTRE + x - 0.6 * head.portrait.turn, y, r * 0.95)
-            brush.fill(curl, skia.GradientShader.MakeRadial(skia.Point(CENTRE + x + 2 * light, y - 2.2), r * 1.5,
-                                                            _codes(tones.light, tones.base, tones.shade), [0, 0.5, 1]))  # fmt: skip
+            _curl(brush, CENTRE + x - 0.6 * head.portrait.turn, y, r, light, tones)
         crown = curve([(CENTRE + x, y) for x, y in ((-w * 0.95, top + 12), (-w * 0.6, top + 1), (0, top - 3), (w * 0.6, top + 1),
                                                      (w * 0.95, top + 12), (0, top + 7))])  # fmt: skip
         brush.fill(crown, tones.base)
-        for i, (x, y, r) in enumerate(((-0.82, 13.2, 4.6), (0.82, 13.2, 4.6), (-0.55, 9.0, 5.2), (0.55, 9.0, 5.2), (-0.2, 6.6, 5.4), (0.2, 7.4, 5.6))):
-            cx, cy = head.x(x * w, 0.5), top + y
+        locks = ((-0.86, 14.2, 4.8), (0.86, 14.2, 4.8), (-0.58, 9.2, 5.6), (0.60, 9.0, 5.6), (0.22, 6.6, 6.0), (-0.20, 5.6, 6.2))
+        for offset, y, r in locks:
+            x = head.x(offset * w, 0.5)
             with brush.clip(head.outline()):
-                brush.fill(oval(cx - light, cy + 1.4, r), shadow, 0.28, blur=0.9)
-            brush.fill(oval(cx, cy, r), skia.GradientShader.MakeRadial(skia.Point(cx + 2 * light, cy - 2.2), r * 1.6,
-                                                                       _codes(tones.light, tones.base, tones.shade), [0, 0.5, 1]))  # fmt: skip
+                brush.fill(oval(x - light, top + y + 1.4, r), shadow, 0.28, blur=0.9)
+            _curl(brush, x, top + y, r, light, tones)
     elif kind == "afro":
         shape = _cap(head, [(w * 0.92, 44), (w * 0.84, line + 7), (w * 0.55, line + 0.5), (0, line - 1.5), (-w * 0.55, line + 0.5),
                             (-w * 0.84, line + 7), (-w * 0.92, 44)], 2.0, 44)  # fmt: skip
@@ -211,15 +208,16 @@ def _front(brush: Brush, head: Head, kind: str) -> None:
     elif kind == "mohawk":
         shape = _cap(head, [(w * 0.95, 46), (w * 0.90, 38), (w * 0.78, line + 3), (w * 0.4, line - 0.5), (0, line - 1.0), (-w * 0.4, line - 0.5),
                             (-w * 0.78, line + 3), (-w * 0.90, 38), (-w * 0.95, 46)], 0.2, 46)  # fmt: skip
-        brush.fill(shape, tones.base, 0.36, blur=0.5)
+        with brush.clip(head.outline()):
+            brush.fill(shape, tones.base, 0.40, blur=0.6)
         x, far = head.x(0, 0.5), CENTRE - 1.5 * head.portrait.turn
-        crest = curve([*corner(x - 6.0, line + 1), (x - 7.6, top - 1), (far - 8.6, top - 8), *corner(far - 6.6, 1.5), *corner(far - 4.0, 4.4),
-                       *corner(far - 1.2, 0.0), *corner(far + 1.4, 3.6), *corner(far + 4.6, 0.6), *corner(far + 6.0, 4.4),
-                       (far + 8.6, top - 7), (x + 7.6, top - 1), *corner(x + 6.0, line + 1), *corner(x + 2.6, line - 0.4), *corner(x, line + 2.4),
-                       *corner(x - 2.8, line - 0.4)])  # fmt: skip
+        crest = curve([*corner(x - 7.2, line + 1), (x - 9.0, top - 1), (far - 10.2, top - 8), *corner(far - 7.6, 1.5), *corner(far - 4.6, 4.4),
+                       *corner(far - 1.4, 0.0), *corner(far + 1.6, 3.6), *corner(far + 5.2, 0.6), *corner(far + 7.0, 4.4),
+                       (far + 10.2, top - 7), (x + 9.0, top - 1), *corner(x + 7.2, line + 1), *corner(x + 3.0, line - 0.4), *corner(x, line + 2.4),
+                       *corner(x - 3.2, line - 0.4)])  # fmt: skip
         brush.fill(crest, down(0, line + 3, tones.light, tones.base, tones.shade))
         with brush.clip(crest):
-            for t in (-4.4, -1.4, 1.6, 4.6):
+            for t in (-5.2, -1.7, 1.9, 5.4):
                 brush.stroke(curve([(x + t, line), (far + t * 1.15, 4)], closed=False), tones.shade, 0.9, 0.5)
     elif kind == "bun":
         shape = _cap(head, [(w * 0.96, 46), (w * 0.90, 37), (w * 0.72, line + 1.5), (w * 0.4, line - 2.2), (0, line - 3.2), (-w * 0.4, line - 2.2),

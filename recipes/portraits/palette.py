@@ -22,7 +22,7 @@ WHITE, INK = rgb("FFFFFF"), rgb("1E1826")
 GOLD, GOLD_DARK, GOLD_LIGHT = rgb("F2BE3A"), rgb("9C6A12"), rgb("FFF0B0")
 LIPSTICK, EYE_SHADOW, BLUSH = rgb("C4123F"), rgb("8E3FA6"), rgb("EE4F6E")
 
-SKIN = [rgb(text) for text in ("FFE3D1", "F9CFB1", "EBB48C", "CF8F63", "A2673F", "744628", "4F2F20")]
+SKIN = [rgb(text) for text in ("FFE3D1", "F9CFB1", "EBB48C", "CF8F63", "A2673F", "744628", "5A3626")]
 HAIR = {
     "black": rgb("2B2733"), "brown": rgb("6E4128"), "blond": rgb("EBC163"), "red": rgb("C2481F"),
     "grey": rgb("8D929B"), "white": rgb("F0EEEA"), "purple": rgb("7B3DB0"), "blue": rgb("2C6FDB"),
@@ -63,8 +63,8 @@ def skin_tones(darkness: float) -> Tones:
     return Tones(
         base=base,
         light=mix(base, rgb("FFF3DC"), 0.24),
-        shade=mix(base, rgb("8E2E3C"), 0.26 + 0.04 * darkness) if darkness < 1 else mix(base, rgb("8E2E3C"), 0.30),
-        deep=mix(mix(base, rgb("6A1F2C"), 0.45), INK, 0.10 + 0.32 * darkness),
+        shade=(base[0] * 0.86, base[1] * 0.69, base[2] * 0.66),
+        deep=(base[0] * 0.54, base[1] * 0.36, base[2] * 0.36),
     )
 
 
@@ -84,7 +84,7 @@ def hair_tones(name: str) -> Tones:
 
 def brow_colour(name: str) -> Colour:
     """Brows: a darker tone of the hair, so that blond and white ones still show."""
-    return mix(HAIR[name], rgb("2A1620"), 0.42)
+    return mix(HAIR[name], rgb("2A1620"), 0.48)
 
 
 def beard_tones(name: str) -> Tones:

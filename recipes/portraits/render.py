@@ -51,7 +51,6 @@ def _draw(brush: Brush, portrait: Portrait) -> None:
     clothes.neck(brush, head, skin)
     clothes.clothes(brush, head)
     with brush.turned(tilt, *pivot):
-        hair.over_clothes(brush, head)
         face.ears(brush, head, skin)
         face.skin(brush, head, skin)
         face.wrinkles(brush, head, skin)
