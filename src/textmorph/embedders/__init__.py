@@ -57,7 +57,9 @@ def load_identity(path: str | os.PathLike[str], *, crop: Literal["ffhq", "none"]
     """
     checkpoint = checkpoints.read(path)
     if checkpoint.kind != "identity" or checkpoint.architecture not in EMBEDDERS:
-        raise CheckpointMismatchError(f"{path} holds {checkpoint.kind} '{checkpoint.architecture}', not an identity net")
+        raise CheckpointMismatchError(
+            f"{path} holds {checkpoint.kind} '{checkpoint.architecture}', not an identity network"
+        )
     module, name = EMBEDDERS[checkpoint.architecture].split(":")
     network = getattr(import_module(module), name)
     config = read_config(network.config_class, checkpoint.config, source=path)

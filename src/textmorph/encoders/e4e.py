@@ -35,8 +35,8 @@ class EncoderConfig:
         widths, blocks: channels and number of residual blocks of each stage; at least three stages but for `single`.
         w_dim: width of w.
         head_width: channels of the convolutions in each head; None: those of the last stage.
-        variant: `e4e`: head 0 gives a w for all rows, every other head adds an offset to its row; `psp`: each head gives
-            its row; `single`: the mean of the last features gives one w for all rows.
+        variant: `e4e`: head 0 gives a w for all rows, every other head adds an offset to its row; `psp`: each head
+            gives its row; `single`: the mean of the last features gives one w for all rows.
     """
 
     input_size: int = 256

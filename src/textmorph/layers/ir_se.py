@@ -102,7 +102,7 @@ def check_trunk(widths: Sequence[int], blocks: Sequence[int], *sides: int) -> No
     factor = 2 ** len(widths)
     for side in sides:
         if side < factor or side % factor:
-            raise OptionError(f"the input of a network of {len(widths)} stages is a multiple of {factor} px, not {side}")
+            raise OptionError(f"a network of {len(widths)} stages reads a multiple of {factor} px, not {side}")
 
 
 def check_image(image: Tensor) -> None:
