@@ -7,7 +7,19 @@ import skia
 from .brush import Brush, across, box, curve, down, oval
 from .head import CENTRE, Head, ramp
 from .palette import (
-    BLUSH, EYE_SHADOW, EYES, GOLD, GOLD_DARK, GOLD_LIGHT, INK, LIPSTICK, WHITE, Tones, beard_tones, brow_colour, mix,
+    BLUSH,
+    EYE_SHADOW,
+    EYES,
+    GOLD,
+    GOLD_DARK,
+    GOLD_LIGHT,
+    INK,
+    LIPSTICK,
+    WHITE,
+    Tones,
+    beard_tones,
+    brow_colour,
+    mix,
     rgb,
 )  # fmt: skip
 
@@ -55,14 +67,18 @@ def wrinkles(brush: Brush, head: Head, skin: Tones) -> None:
     lift = -0.12 * (head.mood.brow_inner + head.mood.brow_outer)
     for row, (y, span) in enumerate(((26.2, 0.40), (29.6, 0.50), (33.0, 0.42))):
         y -= lift
-        points = [(head.x(t * span * w), y + bend) for t, bend in ((-1, 0.6), (-0.5, -0.3), (0, 0.25), (0.5, -0.3), (1, 0.6))]
+        points = [
+            (head.x(t * span * w), y + bend) for t, bend in ((-1, 0.6), (-0.5, -0.3), (0, 0.25), (0.5, -0.3), (1, 0.6))
+        ]
         brush.stroke(curve(points, closed=False), ink, 0.55 + 0.35 * old, alpha * (0.6, 0.75, 0.7)[row])
     for side in SIDES:
         x = head.x(side * head.eye_x)
         reach = head.eye_width * head.squeeze(side * head.eye_x)
         outer = x + side * (reach + 1.3)
         for dy in (-2.2, 0.0, 2.2):
-            line = curve([(outer, head.eye_y + 0.4 * dy), (outer + side * (1.3 + old), head.eye_y + 0.9 * dy)], closed=False)
+            line = curve(
+                [(outer, head.eye_y + 0.4 * dy), (outer + side * (1.3 + old), head.eye_y + 0.9 * dy)], closed=False
+            )
             brush.stroke(line, ink, 0.65, alpha * 0.75)
         y = head.eye_y + head.eye_height + 1.3
         bag = curve([(x - reach * 0.8, y), (x + side * 0.3, y + 1.9), (x + reach * 0.9, y - 0.1)], closed=False)
@@ -74,26 +90,36 @@ def wrinkles(brush: Brush, head: Head, skin: Tones) -> None:
             (head.x(side * (mouth_width(head) + 2.2)), head.mouth_y + 1.6),
         ]  # fmt: skip
         brush.stroke(curve(fold, closed=False), ink, 0.6 + 0.6 * old, alpha * 0.7)
-        jowl = [(head.x(side * (mouth_width(head) + 0.6)), head.mouth_y + 4), (head.x(side * (mouth_width(head) + 1.0)), head.mouth_y + 7)]
+        jowl = [
+            (head.x(side * (mouth_width(head) + 0.6)), head.mouth_y + 4),
+            (head.x(side * (mouth_width(head) + 1.0)), head.mouth_y + 7),
+        ]
         brush.stroke(curve(jowl, closed=False), ink, 0.8, alpha * 0.45 * old)
 
 
 def nose_width(head: Head) -> float:
     """Half width of the nose."""
-    return 4.2 + 1.55 * head.portrait.nose_width - 0.5 * (head.portrait.femininity - 0.5)
+    return 4.5 + 1.9 * head.portrait.nose_width - 0.5 * (head.portrait.femininity - 0.5)
 
 
 def nose(brush: Brush, head: Head, skin: Tones) -> None:
     """Bridge, tip and nostrils; the shadow lies on the side away from the light."""
     p, n, y = head.portrait, nose_width(head), head.nose_y
     x, root = head.x(0, 1.75), head.x(0, 1.1)
+    bridge = 0.8 + 0.2 * n / 4.4
     for side in SIDES:
         dark = 0.44 - 0.34 * side * p.light - 0.10 * side * p.turn
-        flank = curve([(root + side * 1.7, head.eye_y - 3), (root + side * 1.5, head.eye_y + 2), (x + side * n, y - 1.2),
-                       (x + side * n * 0.55, y + 0.6), (x + side * 0.9, y - 1.5), (root + side * 0.7, head.eye_y + 1)])  # fmt: skip
+        flank = curve([(root + side * 1.9 * bridge, head.eye_y - 3),
+            (root + side * 1.7 * bridge, head.eye_y + 2), (x + side * n, y - 1.2),
+            (x + side * n * 0.55, y + 0.6), (x + side * 0.9, y - 1.5),
+            (root + side * 0.7, head.eye_y + 1)])  # fmt: skip
         brush.fill(flank, skin.shade, max(0.0, dark), blur=0.5)
-    base = curve([(x - n, y - 1.5), (x - n * 0.98, y + 0.1), (x - n * 0.5, y + 0.9), (x, y + 1.5), (x + n * 0.5, y + 0.9),
-                  (x + n * 0.98, y + 0.1), (x + n, y - 1.5), (x + n * 0.5, y - 0.7), (x, y - 0.1), (x - n * 0.5, y - 0.7)])  # fmt: skip
+    for side in SIDES:  # the wings
+        wing = oval(x + side * n * 0.66, y - 1.3, n * 0.36, 1.9)
+        brush.fill(wing, mix(skin.base, skin.light, 0.8), 0.55, blur=0.35)
+    base = curve([(x - n, y - 1.5), (x - n * 0.98, y + 0.1), (x - n * 0.5, y + 0.9), (x, y + 1.5),
+        (x + n * 0.5, y + 0.9), (x + n * 0.98, y + 0.1), (x + n, y - 1.5), (x + n * 0.5, y - 0.7), (x, y - 0.1),
+        (x - n * 0.5, y - 0.7)])  # fmt: skip
     brush.fill(base, mix(skin.shade, skin.deep, 0.50), 0.95)
     for side in SIDES:
         brush.fill(oval(x + side * n * 0.48, y + 0.1, n * 0.24, 0.62), skin.deep, 0.8)
@@ -120,8 +146,9 @@ def _eye(brush: Brush, head: Head, skin: Tones, side: int) -> None:
     brush.glow(x, y - 0.8, a * 1.5, skin.shade, 0.55, flat=0.75)
     upper = h * (0.35 if p.eyes == "closed" else mood.lid)
     if made_up:
-        lid = curve([(x - side * a * 1.02, y + 0.3), (x - side * a * 0.75, y - upper - 1.9), (x, y - upper - 3.0),
-                     (x + side * a * 0.85, y - upper - 2.5), (x + side * a * 1.5, y - rise - 2.4), (x + side * a * 1.1, y + 0.4)])  # fmt: skip
+        lid = curve([(x - side * a * 1.02, y + 0.3), (x - side * a * 0.75, y - upper - 1.9),
+            (x, y - upper - 3.0), (x + side * a * 0.85, y - upper - 2.5), (x + side * a * 1.5, y - rise - 2.4),
+            (x + side * a * 1.1, y + 0.4)])  # fmt: skip
         brush.fill(lid, mix(EYE_SHADOW, WHITE, 0.10 + 0.15 * p.skin), 0.82, blur=0.55)
     line = 1.0 + 0.45 * p.femininity + (0.35 if made_up else 0.0)
     length = 2.5 * ramp(0.25, 0.95, p.femininity) + (0.8 if made_up else 0.0)
@@ -130,7 +157,10 @@ def _eye(brush: Brush, head: Head, skin: Tones, side: int) -> None:
         dome = curve([inner, (x - side * a * 0.5, y - h * 0.72), (x + side * a * 0.45, y - h * 0.72), outer,
                       (x + side * a * 0.5, y + droop * 0.8), (x - side * a * 0.5, y + droop * 0.8)])  # fmt: skip
         brush.fill(dome, mix(skin.base, skin.light, 0.6), 0.25 if made_up else 0.55, blur=0.3)
-        shut = curve([inner, (x - side * a * 0.5, y + droop * 0.85), (x + side * a * 0.45, y + droop * 0.85), outer], closed=False)
+        shut = curve(
+            [inner, (x - side * a * 0.5, y + droop * 0.85), (x + side * a * 0.45, y + droop * 0.85), outer],
+            closed=False,
+        )
         brush.stroke(shut, lash, line + 0.25)
         for t, spread in ((0.15, 0.15), (0.55, 0.45), (0.92, 0.9)):
             sx, sy = x + side * a * t, y - rise * max(0.0, t) + droop * 0.9 * (1 - t * t)
@@ -141,12 +171,16 @@ def _eye(brush: Brush, head: Head, skin: Tones, side: int) -> None:
     slant = mood.slant
     white = skia.Path()
     white.moveTo(*inner)
-    white.cubicTo(x - side * a * 0.62, y - upper * 1.28 + slant, x + side * a * 0.55, y - upper * 1.38 - slant * 0.3, *outer)
+    white.cubicTo(
+        x - side * a * 0.62, y - upper * 1.28 + slant, x + side * a * 0.55, y - upper * 1.38 - slant * 0.3, *outer
+    )
     white.cubicTo(x + side * a * 0.62, y + lower * 1.25, x - side * a * 0.55, y + lower * 1.3, *inner)
     white.close()
     lid_line = skia.Path()
     lid_line.moveTo(*inner)
-    lid_line.cubicTo(x - side * a * 0.62, y - upper * 1.28 + slant, x + side * a * 0.55, y - upper * 1.38 - slant * 0.3, *outer)
+    lid_line.cubicTo(
+        x - side * a * 0.62, y - upper * 1.28 + slant, x + side * a * 0.55, y - upper * 1.38 - slant * 0.3, *outer
+    )
     brush.fill(white, rgb("FBF7F4"))
     with brush.clip(white):
         iris, r = EYES[p.eye_colour], 2.55 * (1 + 0.2 * p.eye_size)
@@ -157,8 +191,8 @@ def _eye(brush: Brush, head: Head, skin: Tones, side: int) -> None:
         brush.fill(oval(ix - 0.9, iy - 0.95, r * 0.27), WHITE)
         brush.stroke(lid_line, INK, 2.2, 0.22)
     brush.stroke(lid_line, lash, line)
-    brush.stroke(curve([(x + side * a * 0.1, y + lower * 0.97), (x + side * a * 0.6, y + lower * 0.72), outer], closed=False),
-                 skin.deep, 0.55, 0.6)  # fmt: skip
+    brush.stroke(curve([(x + side * a * 0.1, y + lower * 0.97), (x + side * a * 0.6, y + lower * 0.72), outer],
+        closed=False), skin.deep, 0.55, 0.6)  # fmt: skip
     crease = curve([(x - side * a * 0.7, y - upper * 0.9 - 0.9 + slant * 0.5), (x + side * a * 0.1, y - upper - 1.6),
                     (x + side * a * 0.95, y - upper * 0.6 - 1.2 - rise)], closed=False)  # fmt: skip
     brush.stroke(crease, skin.deep, 0.6, 0.45)
@@ -202,22 +236,40 @@ def mouth(brush: Brush, head: Head, skin: Tones) -> None:
     x = head.x(0, 1.25)
     y = head.mouth_y
     painted = p.lipstick == "lipstick"
-    full = 1.15 + 0.80 * p.femininity + (0.45 if painted else 0.0)
+    full = 1.05 + 1.00 * p.femininity + (0.45 if painted else 0.0)
     if p.expression == "angry":
         full *= 0.72
     upper_lip, lower_lip = full * 0.95, full * 1.35
     edge = y - mood.lift * 0.55 + (gap * 0.12 if mood.round == 1 else 0.0)
     top = y + mood.lift * 0.42 - gap * (0.15 if mood.lift > 1 else 0.42)
     bottom = top + gap
-    tint = LIPSTICK if painted else mix(mix(skin.base, rgb("C4485A"), 0.46 + 0.06 * p.skin), skin.deep, 0.06)
+    tint = (
+        LIPSTICK
+        if painted
+        else mix(mix(skin.base, rgb("C4485A"), 0.36 + 0.20 * p.femininity + 0.06 * p.skin), skin.deep, 0.06)
+    )
     bow = 0.72 + 0.28 * mood.round if gap else 0.72
     left, right = x - w, x + w
     brush.glow(x, bottom + lower_lip + 1.6, w * 0.8, skin.shade, 0.6, flat=0.45)
 
     lips = skia.Path()
     lips.moveTo(left - 0.5, edge)
-    lips.cubicTo(x - w * 0.62, top - upper_lip * 1.05 - (edge - top) * -0.1, x - w * 0.32, top - upper_lip * 1.5, x, top - upper_lip * 0.85)
-    lips.cubicTo(x + w * 0.32, top - upper_lip * 1.5, x + w * 0.62, top - upper_lip * 1.05 - (edge - top) * -0.1, right + 0.5, edge)
+    lips.cubicTo(
+        x - w * 0.62,
+        top - upper_lip * 1.05 - (edge - top) * -0.1,
+        x - w * 0.32,
+        top - upper_lip * 1.5,
+        x,
+        top - upper_lip * 0.85,
+    )
+    lips.cubicTo(
+        x + w * 0.32,
+        top - upper_lip * 1.5,
+        x + w * 0.62,
+        top - upper_lip * 1.05 - (edge - top) * -0.1,
+        right + 0.5,
+        edge,
+    )
     _arc(lips, right + 0.5, edge, left - 0.5, edge, bottom + lower_lip, bow)
     lips.close()
     brush.fill(lips, mix(tint, skin.deep, 0.10))
@@ -228,7 +280,9 @@ def mouth(brush: Brush, head: Head, skin: Tones) -> None:
     lower.close()
     brush.fill(lower, mix(tint, WHITE, 0.13))
     with brush.clip(lips):
-        brush.glow(x - w * 0.1 + p.light, bottom + lower_lip * 0.45, w * 0.42, WHITE, 0.55 if painted else 0.32, flat=0.25)
+        brush.glow(
+            x - w * 0.1 + p.light, bottom + lower_lip * 0.45, w * 0.42, WHITE, 0.55 if painted else 0.32, flat=0.25
+        )
 
     if gap:
         inside = skia.Path()
@@ -250,9 +304,15 @@ def mouth(brush: Brush, head: Head, skin: Tones) -> None:
                 brush.fill(teeth, rgb("FFFCF6"))
                 if p.expression == "angry":
                     brush.fill(inside, rgb("FFFCF6"))
-                    brush.stroke(curve([(left, y + 0.4), (x, top + gap * 0.5), (right, y + 0.4)], closed=False), rgb("7A4A4A"), 0.6)
+                    brush.stroke(
+                        curve([(left, y + 0.4), (x, top + gap * 0.5), (right, y + 0.4)], closed=False),
+                        rgb("7A4A4A"),
+                        0.6,
+                    )
                     for t in (-0.6, -0.3, 0.0, 0.3, 0.6):
-                        brush.stroke(curve([(x + t * w, y - 6), (x + t * w, y + 8)], closed=False), rgb("7A4A4A"), 0.4, 0.5)
+                        brush.stroke(
+                            curve([(x + t * w, y - 6), (x + t * w, y + 8)], closed=False), rgb("7A4A4A"), 0.4, 0.5
+                        )
         brush.stroke(inside, mix(tint, INK, 0.35), 0.5, 0.6)
     else:
         seam = skia.Path()
@@ -262,7 +322,12 @@ def mouth(brush: Brush, head: Head, skin: Tones) -> None:
     if mood.lift > 1:  # dimples where a smile ends
         for side in SIDES:
             px = x + side * (w + 1.1)
-            brush.stroke(curve([(px - side * 0.2, edge - 1.5), (px + side * 0.7, edge), (px, edge + 1.4)], closed=False), skin.deep, 0.7, 0.55)
+            brush.stroke(
+                curve([(px - side * 0.2, edge - 1.5), (px + side * 0.7, edge), (px, edge + 1.4)], closed=False),
+                skin.deep,
+                0.7,
+                0.55,
+            )
 
 
 def _beard_shape(head: Head, below: float) -> skia.Path:
@@ -274,8 +339,8 @@ def _beard_shape(head: Head, below: float) -> skia.Path:
     inner = [(w * 0.86, 46.0), (w * 0.79, 54.5), (w * 0.60, y - 3.4), (m + 1.6, y - 1.6), (m * 0.55, y - 0.4)]
     right = [(CENTRE + a + drift * (0, 0.2, 0.6, 1)[i], b) for i, (a, b) in enumerate(outer)]
     left = [(CENTRE - a + drift * (0, 0.2, 0.6, 1)[i], b) for i, (a, b) in enumerate(outer)]
-    return curve([*right, (CENTRE + drift, head.chin_y + below), *left[::-1],
-                  *[(head.x(-a), b) for a, b in inner], (head.x(0), y - 0.2), *[(head.x(a), b) for a, b in inner[::-1]]])  # fmt: skip
+    return curve([*right, (CENTRE + drift, head.chin_y + below), *left[::-1], *[(head.x(-a), b) for a,
+        b in inner], (head.x(0), y - 0.2), *[(head.x(a), b) for a, b in inner[::-1]]])  # fmt: skip
 
 
 def beard(brush: Brush, head: Head, skin: Tones) -> None:
@@ -294,7 +359,13 @@ def beard(brush: Brush, head: Head, skin: Tones) -> None:
         with brush.clip(shape):
             x, end = head.x(0), head.chin_y + 3.2
             for t in (-0.8, -0.48, -0.16, 0.16, 0.48, 0.8):
-                lock = curve([(x + t * head.jaw_width * 1.1, head.jaw_y - 2), (x + t * head.chin_width * 1.6, end - 2.5 * abs(t))], closed=False)
+                lock = curve(
+                    [
+                        (x + t * head.jaw_width * 1.1, head.jaw_y - 2),
+                        (x + t * head.chin_width * 1.6, end - 2.5 * abs(t)),
+                    ],
+                    closed=False,
+                )
                 brush.stroke(lock, tones.shade, 0.9, 0.55)
 
 
@@ -351,11 +422,12 @@ def glasses(brush: Brush, head: Head) -> None:
             lens = box(x - half, y - 5.2, x + half, y + 5.4, 1.4)
         else:
             half = 7.5 * s
-            lens = curve([(x - half * 0.96, y - 4.6), (x, y - 5.4), (x + half * 0.96, y - 4.6), (x + side * half * 1.0, y + 1.0),
-                          (x + side * half * 0.62, y + 5.9), (x - side * half * 0.3, y + 5.6), (x - side * half * 0.95, y + 0.6)]
-                         if side > 0 else
-                         [(x - half * 0.96, y - 4.6), (x, y - 5.4), (x + half * 0.96, y - 4.6), (x + half * 0.95, y + 0.6),
-                          (x + half * 0.3, y + 5.6), (x - half * 0.62, y + 5.9), (x - half * 1.0, y + 1.0)])  # fmt: skip
+            lens = curve([(x - half * 0.96, y - 4.6), (x, y - 5.4), (x + half * 0.96, y - 4.6),
+                (x + side * half * 1.0, y + 1.0), (x + side * half * 0.62, y + 5.9),
+                (x - side * half * 0.3, y + 5.6), (x - side * half * 0.95, y + 0.6)]
+                if side > 0 else [(x - half * 0.96, y - 4.6), (x, y - 5.4), (x + half * 0.96, y - 4.6),
+                (x + half * 0.95, y + 0.6), (x + half * 0.3, y + 5.6), (x - half * 0.62, y + 5.9),
+                (x - half * 1.0, y + 1.0)])  # fmt: skip
         lenses.append((x, half, lens))
         inner[side] = x - side * half
         temple = curve([(x + side * half, y - 2.2), (CENTRE + side * (head.width + 0.4), y - 1.0)], closed=False)

