@@ -1,0 +1,465 @@
+"""Pictures in files and in tensors.
+
+Inside, an image is a tensor [B, 3, H, W], RGB, float, in [-1, 1]. Files, PIL, uint8 and [0, 1] stop here.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import unicodedata
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from PIL import Image, ImageCms, ImageDraw, ImageFont, ImageOps, PngImagePlugin, UnidentifiedImageError
+from torch import Tensor
+from torch.nn import functional as F
+
+from .errors import ImageError, OptionError
+from .files import check_output, write_bytes
+
+Picture = str | os.PathLike[str] | bytes | Image.Image | np.ndarray
+"""What can be read as one picture: a path, the content of a file, a PIL image or an array."""
+
+MAX_PIXELS = 100_000_000
+"""Larger pictures are refused before they are decoded."""
+
+MAX_BYTES = 2**30
+"""Larger files are refused before they are read."""
+
+READ_FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
+WRITE_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+
+_ORIENTATION = 0x0112  # EXIF tag
+
+
+class ImageWarning(UserWarning):
+    """A picture was read, but not all of it was used."""
+
+
+def read_image(source: Picture, *, max_pixels: int = MAX_PIXELS) -> Tensor:
+    """Read one picture as [1, 3, H, W], RGB, in [-1, 1].
+
+    Turned upright by its EXIF orientation; colours brought to sRGB from an embedded profile; transparency composited
+    on white; grey, palette, CMYK and 16-bit pictures converted. Of an animation or a document with pages the first
+    frame is read, with an ImageWarning.
+
+    Args:
+        source: path; content of a file; PIL image; or array [H, W], [H, W, 1], [H, W, 3] or [H, W, 4], with uint8,
+            uint16 or bool values, or float in [0, 1].
+        max_pixels: larger pictures are refused before they are decoded.
+
+    Raises:
+        ImageError: it is missing, a folder, empty, damaged, no picture, of another shape, or too large.
+    """
+    if isinstance(source, Image.Image):
+        return from_pil(source)
+    if isinstance(source, np.ndarray):
+        return _from_array(source, max_pixels)
+    if isinstance(source, Tensor):
+        raise ImageError("a tensor [B, 3, H, W] in [-1, 1] is an image already; there is nothing to read")
+    name, content = _content(source)
+    image = _open(content, name, max_pixels)
+    with _decoding(name):
+        frames = getattr(image, "n_frames", 1)  # seeks through the file
+    if frames > 1 and image.format != "MPO":  # MPO: a phone's photo with its depth map or preview behind it
+        warnings.warn(f"{name} has {frames} frames; the first one is used", ImageWarning, stacklevel=2)
+    return _from_file(image, name)
+
+
+def from_pil(picture: Image.Image) -> Tensor:
+    """PIL image of any mode → [1, 3, H, W], RGB, in [-1, 1]; conversions as in `read_image`.
+
+    Raises:
+        ImageError: it cannot be decoded, or its values have no known range.
+    """
+    if picture.width * picture.height > MAX_PIXELS:
+        raise ImageError(_too_large("the picture", picture, MAX_PIXELS))
+    return _from_file(picture, "the picture")
+
+
+def to_pil(image: Tensor) -> Image.Image:
+    """One image, [1, 3, H, W] or [3, H, W] in [-1, 1] → PIL RGB; values outside are clamped.
+
+    Raises:
+        ImageError: another shape, or not-a-number values.
+    """
+    rows = image[None] if image.ndim == 3 else image
+    if rows.ndim != 4 or rows.shape[:2] != (1, 3):
+        raise ImageError(f"expected one image [1, 3, H, W], got shape {list(image.shape)}")
+    rows = rows.detach().float()
+    if not rows.isfinite().all():
+        raise ImageError("the image has values that are not finite")
+    levels = ((rows[0].clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+    return Image.fromarray(levels.permute(1, 2, 0).contiguous().cpu().numpy())
+
+
+def write_image(
+    image: Tensor | Image.Image,
+    path: str | os.PathLike[str],
+    *,
+    overwrite: bool = False,
+    text: Mapping[str, str] | None = None,
+    quality: int = 95,
+) -> None:
+    """Write one image as PNG, JPEG or WebP, by the ending of its name; the file appears whole or not at all.
+
+    Args:
+        image: [1, 3, H, W] or [3, H, W] in [-1, 1] (clamped), or a PIL image.
+        path: a name ending in .png, .jpg, .jpeg or .webp, in a folder that exists.
+        overwrite: replace a file of that name.
+        text: entries for the text chunk of a PNG, read back by `read_text`; keys of 1 to 79 ASCII characters.
+        quality: of JPEG and WebP, 1 to 100.
+
+    Raises:
+        OptionError: another ending, quality out of range, or text for a format that has no place for it.
+        ImageError: the tensor is not one image.
+        OutputExistsError, OutputError: it cannot be written; nothing is left behind.
+    """
+    format = WRITE_FORMATS.get(Path(path).suffix.lower())
+    if format is None:
+        raise OptionError(f"cannot write {Path(path).name!r}: a picture ends in {', '.join(WRITE_FORMATS)}")
+    if not 1 <= quality <= 100:
+        raise OptionError(f"quality is 1 to 100, not {quality}")
+    if text and format != "PNG":
+        raise OptionError(f"only a .png carries text, not {Path(path).name!r}")
+    check_output(path, overwrite=overwrite)
+    picture = to_pil(image) if isinstance(image, Tensor) else image
+    buffer = io.BytesIO()
+    if format == "PNG":
+        picture.save(buffer, format, pnginfo=_png_text(text or {}))
+    elif format == "JPEG":
+        picture.convert("RGB").save(buffer, format, quality=quality, subsampling=0)
+    else:
+        picture.save(buffer, format, quality=quality, method=4)
+    write_bytes(path, buffer.getvalue(), overwrite=overwrite)
+
+
+def read_text(path: str | os.PathLike[str] | bytes) -> dict[str, str]:
+    """The text entries of a PNG; empty for a picture of another format.
+
+    Raises:
+        ImageError: it is no picture that can be read.
+    """
+    name, content = _content(path)
+    image = _open(content, name, MAX_PIXELS)
+    if not isinstance(image, PngImagePlugin.PngImageFile):
+        return {}
+    with _decoding(name):
+        return {str(key): str(value) for key, value in image.text.items()}
+
+
+def resize(
+    image: Tensor,
+    size: int | tuple[int, int],
+    *,
+    method: Literal["bicubic", "area"] = "bicubic",
+    antialias: bool = True,
+) -> Tensor:
+    """Resize to a square or to (height, width); differentiable. An image of that size is returned as it is.
+
+    Args:
+        image: [B, C, H, W].
+        size: side of the square, or (height, width); the shape is not kept.
+        method: `bicubic`, which may overshoot the range a little; or `area`: a pixel is the mean over the exact area
+            it covers, shares of pixels at the border included (unlike adaptive pooling, whose windows overlap).
+        antialias: bicubic only: widen the filter when the image gets smaller.
+    """
+    height, width = (size, size) if isinstance(size, int) else size
+    if image.ndim != 4:
+        raise ImageError(f"expected images [B, 3, H, W], got shape {list(image.shape)}")
+    if height < 1 or width < 1:
+        raise OptionError(f"cannot resize to {height} × {width} pixels")
+    if image.shape[-2:] == (height, width):
+        return image
+    if method == "bicubic":
+        return F.interpolate(image, size=(height, width), mode="bicubic", antialias=antialias, align_corners=False)
+    if method != "area":
+        raise OptionError(f"method is 'bicubic' or 'area', not {method!r}")
+    rows = _area_weights(image.shape[-2], height).to(image)
+    columns = _area_weights(image.shape[-1], width).to(image)
+    return rows @ image @ columns.t()
+
+
+def center_square(image: Tensor) -> Tensor:
+    """Crop the largest square in the middle: [B, C, H, W] → [B, C, S, S]; of two middles the upper or left one."""
+    height, width = image.shape[-2:]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    return image[..., top : top + side, left : left + side]
+
+
+def contact_sheet(
+    images: Sequence[Tensor | Image.Image] | Tensor,
+    *,
+    columns: int,
+    labels: Sequence[str] | None = None,
+    column_titles: Sequence[str] | None = None,
+    row_titles: Sequence[str] | None = None,
+    title: str | None = None,
+    size: int | None = None,
+) -> Image.Image:
+    """Lay pictures out in rows on white, with words in dark grey.
+
+    Args:
+        images: [N, 3, H, W] in [-1, 1], or a list of single images; scaled to fit their cells.
+        columns: pictures per row.
+        labels: one below each picture; wrapped to two lines, then cut. All words are spelled in ASCII.
+        column_titles, row_titles: above the first row, and left of each row.
+        title: above everything.
+        size: side of a cell in pixels; None: the largest side among the pictures, at least 160.
+
+    Raises:
+        OptionError: no pictures, no columns, or a list of words of another length.
+        ImageError: one of the tensors is not one image.
+    """
+    pictures = [to_pil(image) if isinstance(image, Tensor) else image.convert("RGB") for image in images]
+    if not pictures or columns < 1:
+        raise OptionError(f"a sheet needs pictures and at least one column, not {len(pictures)} in {columns} columns")
+    columns = min(columns, len(pictures))
+    rows = -(-len(pictures) // columns)
+    for what, words, number in (
+        ("labels", labels, len(pictures)),
+        ("column titles", column_titles, columns),
+        ("row titles", row_titles, rows),
+    ):
+        if words is not None and len(words) != number:
+            raise OptionError(f"{number} {what} are needed, not {len(words)}")
+    cell = size or max(160, *(max(picture.size) for picture in pictures))
+    gap = max(6, cell // 20)
+    font = ImageFont.load_default(max(12, min(28, cell // 16)))
+    large = ImageFont.load_default(max(15, min(40, cell // 11)))
+    line = _line_height(font)
+    wrapped = [_wrap(_plain(label), font, cell) for label in labels or []]
+    row_titles = [_plain(words) for words in row_titles or []]
+    words_below = max((len(lines) for lines in wrapped), default=0) * line + (gap // 2 if wrapped else 0)
+    left = 2 * gap + (round(max(font.getlength(word) for word in row_titles)) + gap if row_titles else 0)
+    top = 2 * gap + (_line_height(large) + gap if title else 0) + (line + gap // 2 if column_titles else 0)
+    step_x, step_y = cell + gap, cell + words_below + gap
+    sheet = Image.new("RGB", (left + columns * step_x + gap, top + rows * step_y + gap), "white")
+    draw = ImageDraw.Draw(sheet)
+    if title:
+        draw.text((left, 2 * gap), _plain(title), font=large, fill=_INK)
+    for column, words in enumerate(column_titles or []):
+        middle = left + column * step_x + cell // 2
+        draw.text((middle, top - gap // 2), _cut(_plain(words), font, cell), font=font, fill=_INK, anchor="mb")
+    for row, words in enumerate(row_titles):
+        draw.text((left - gap, top + row * step_y + cell // 2), words, font=font, fill=_INK, anchor="rm")
+    for index, picture in enumerate(pictures):
+        x, y = left + index % columns * step_x, top + index // columns * step_y
+        fitted = ImageOps.contain(picture, (cell, cell), Image.Resampling.LANCZOS)
+        sheet.paste(fitted, (x + (cell - fitted.width) // 2, y + (cell - fitted.height) // 2))
+        for number, words in enumerate(wrapped[index] if wrapped else []):
+            draw.text((x + cell // 2, y + cell + gap // 2 + number * line), words, font=font, fill=_INK, anchor="ma")
+    return sheet
+
+
+_INK = (51, 51, 51)
+_SPELLED = str.maketrans({"−": "-", "–": "-", "—": "-", "×": "x", "→": "->", "≥": ">=", "≤": "<=", "ß": "ss"})
+_Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+
+
+def _line_height(font: _Font) -> int:
+    return round((font.getbbox("Ápgj")[3]) * 1.2)
+
+
+def _plain(text: str) -> str:
+    """Spell a text with what PIL's own font can draw: ASCII, without accents."""
+    folded = unicodedata.normalize("NFKD", text.translate(_SPELLED))
+    return "".join(c for c in folded if not unicodedata.combining(c)).encode("ascii", "replace").decode()
+
+
+def _wrap(label: str, font: _Font, width: int) -> list[str]:
+    """At most two lines that fit; what is left over is cut."""
+    words = label.split()
+    for count in range(len(words), 0, -1):
+        first = " ".join(words[:count])
+        if font.getlength(first) <= width:
+            rest = " ".join(words[count:])
+            return [first, _cut(rest, font, width)] if rest else [first]
+    return [_cut(label, font, width)] if words else []
+
+
+def _cut(text: str, font: _Font, width: int) -> str:
+    if font.getlength(text) <= width:
+        return text
+    while text and font.getlength(text + "…") > width:
+        text = text[:-1]
+    return text.rstrip() + "…"
+
+
+def _area_weights(old: int, new: int) -> Tensor:
+    """Share of every old pixel in every new one, [new, old]; rows sum to 1."""
+    edges = torch.arange(new + 1, dtype=torch.float64) * old / new
+    pixels = torch.arange(old, dtype=torch.float64)
+    overlap = torch.minimum(edges[1:, None], pixels + 1) - torch.maximum(edges[:-1, None], pixels)
+    return overlap.clamp(min=0) * new / old
+
+
+def _content(source: str | os.PathLike[str] | bytes) -> tuple[str, bytes]:
+    """Name for messages, and the bytes of a file."""
+    if isinstance(source, bytes):
+        name, content = "the picture", source
+    elif isinstance(source, str | os.PathLike):
+        name = os.fspath(source)
+        try:
+            status = os.stat(source)
+            if stat.S_ISDIR(status.st_mode):
+                raise ImageError(f"{name} is a folder, not a picture")
+            if not stat.S_ISREG(status.st_mode):
+                raise ImageError(f"{name} is not a regular file")
+            if status.st_size > MAX_BYTES:
+                raise ImageError(f"{name} is too large: {status.st_size / 2**30:.1f} GiB, at most {MAX_BYTES >> 30}")
+            content = Path(source).read_bytes()
+        except FileNotFoundError as error:
+            raise ImageError(f"there is no file {name}") from error
+        except ImageError:
+            raise
+        except (OSError, ValueError) as error:  # ValueError: a null byte in the name
+            raise ImageError(f"{name!r} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    else:
+        raise ImageError(f"cannot read a picture from {type(source).__name__}; give a path, bytes, PIL image or array")
+    if not content:
+        raise ImageError(f"{name} is empty (0 bytes)")
+    return name, content
+
+
+def _open(content: bytes, name: str, max_pixels: int) -> Image.Image:
+    """Read the header only, and refuse what would be too large to decode."""
+    with _decoding(name):
+        try:
+            image = Image.open(io.BytesIO(content), formats=READ_FORMATS)
+        except Image.DecompressionBombError as error:
+            raise ImageError(_too_large(name, None, max_pixels)) from error
+        except UnidentifiedImageError as error:
+            known = ", ".join(format for format in READ_FORMATS if format != "MPO")
+            raise ImageError(f"{name} is not a picture that can be read ({known}), or it is damaged") from error
+    if image.width * image.height > max_pixels:
+        raise ImageError(_too_large(name, image, max_pixels))
+    return image
+
+
+def _too_large(name: str, image: Image.Image | None, max_pixels: int) -> str:
+    has = f"; it has {image.width} × {image.height}" if image else ""
+    return f"{name} is too large: at most {max_pixels / 1e6:g} million pixels are decoded{has}"
+
+
+@contextmanager
+def _decoding(name: str) -> Iterator[None]:
+    """Turn whatever a decoder raises into an ImageError, and keep its remarks on damaged metadata to itself."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except ImageError:
+        raise
+    except MemoryError as error:
+        raise ImageError(f"{name} does not fit into memory") from error
+    except Exception as error:  # on damaged files decoders raise anything: OSError, SyntaxError, struct.error, …
+        raise ImageError(f"{name} is damaged: {error}") from error
+
+
+def _from_file(image: Image.Image, name: str) -> Tensor:
+    with _decoding(name):
+        return _to_tensor(image)
+
+
+def _to_tensor(image: Image.Image) -> Tensor:
+    image.load()
+    image = _upright(image)
+    if image.mode == "La":
+        image = image.convert("LA")
+    if image.mode.startswith("I") or image.mode == "F":
+        return _from_array(_deep_grey(image), MAX_PIXELS)
+    image, alpha = _split_alpha(image)
+    image = _to_srgb(image)
+    if alpha is not None:
+        image = Image.composite(image, Image.new("RGB", image.size, "white"), alpha)
+    return _from_array(np.asarray(image), MAX_PIXELS)
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Apply the EXIF orientation; a picture whose EXIF is damaged stays as it is."""
+    try:
+        if image.getexif().get(_ORIENTATION, 1) == 1:
+            return image
+        return ImageOps.exif_transpose(image)
+    except Exception:  # damaged EXIF raises anything, and is no reason to refuse the picture
+        return image
+
+
+def _split_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
+    """Colours without transparency, and the transparency as 8-bit grey where there is any."""
+    if not image.has_transparency_data:
+        return image, None
+    profile = image.info.get("icc_profile")
+    full = image.convert("RGBA")
+    colours = full.convert("RGB")
+    if profile is not None and image.mode not in ("LA", "La"):
+        colours.info["icc_profile"] = profile
+    return colours, full.getchannel("A")
+
+
+def _to_srgb(image: Image.Image) -> Image.Image:
+    """8-bit RGB in sRGB; the embedded profile is followed where there is one that fits."""
+    profile = image.info.get("icc_profile")
+    if image.mode == "P":
+        image = image.convert("RGB")
+    if profile and image.mode in ("RGB", "CMYK", "L"):
+        try:
+            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            if "sRGB" not in ImageCms.getProfileDescription(source):
+                target = ImageCms.createProfile("sRGB")
+                converted = ImageCms.profileToProfile(image, source, target, outputMode="RGB")
+                assert converted is not None
+                return converted
+        except (ImageCms.PyCMSError, OSError, ImportError):  # a damaged profile, or one for other colours
+            pass
+    return image.convert("RGB")
+
+
+def _deep_grey(image: Image.Image) -> np.ndarray:
+    """16- or 32-bit grey as float in [0, 1], [H, W]."""
+    values = np.asarray(image).astype(np.float64)
+    top = 1.0 if image.mode == "F" else 65535.0
+    if not np.isfinite(values).all() or values.min() < 0 or values.max() > top:
+        raise ImageError(f"a picture of mode {image.mode} has values from 0 to {top:g}, this one has others")
+    return values / top
+
+
+def _from_array(array: np.ndarray, max_pixels: int) -> Tensor:
+    shape = array.shape
+    if array.ndim == 2:
+        array = array[..., None]
+    if array.ndim != 3 or array.shape[-1] not in (1, 3, 4) or not array.size:
+        raise ImageError(f"an array is [H, W], [H, W, 1], [H, W, 3] or [H, W, 4], not {list(shape)}")
+    if array.shape[0] * array.shape[1] > max_pixels:
+        raise ImageError(f"{shape[1]} × {shape[0]} pixels are too many; the limit is {max_pixels / 1e6:.0f} million")
+    top = {"uint8": 255.0, "uint16": 65535.0, "bool": 1.0}.get(array.dtype.name)
+    if top is None:
+        if array.dtype.kind != "f":
+            raise ImageError(f"an array is uint8, uint16, bool or float in [0, 1], not {array.dtype}")
+        if not np.isfinite(array).all() or array.min() < 0 or array.max() > 1:
+            raise ImageError("a float array has values in [0, 1]; this one has others")
+        top = 1.0
+    levels = torch.from_numpy(array.astype(np.float32)).permute(2, 0, 1)[None]  # [1, 1|3|4, H, W]
+    image = levels[:, :3] * (2 / top) - 1
+    if levels.shape[1] == 4:
+        alpha = levels[:, 3:] / top
+        image = image * alpha + (1 - alpha)  # on white
+    return image.expand(-1, 3, -1, -1).contiguous()
+
+
+def _png_text(text: Mapping[str, str]) -> PngImagePlugin.PngInfo:
+    info = PngImagePlugin.PngInfo()
+    for key, value in text.items():
+        if not (1 <= len(key) <= 79 and key.isascii() and key.isprintable()):
+            raise OptionError(f"a key of a PNG text has 1 to 79 ASCII characters, not {key!r}")
+        info.add_itxt(key, value)
+    return info
