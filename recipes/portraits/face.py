@@ -99,7 +99,7 @@ def wrinkles(brush: Brush, head: Head, skin: Tones) -> None:
 
 def nose_width(head: Head) -> float:
     """Half width of the nose."""
-    return 4.5 + 1.9 * head.portrait.nose_width - 0.5 * (head.portrait.femininity - 0.5)
+    return 4.9 + 1.8 * head.portrait.nose_width - 0.5 * (head.portrait.femininity - 0.5)
 
 
 def nose(brush: Brush, head: Head, skin: Tones) -> None:
@@ -116,11 +116,11 @@ def nose(brush: Brush, head: Head, skin: Tones) -> None:
         brush.fill(flank, skin.shade, max(0.0, dark), blur=0.5)
     for side in SIDES:  # the wings
         wing = oval(x + side * n * 0.66, y - 1.3, n * 0.36, 1.9)
-        brush.fill(wing, mix(skin.base, skin.light, 0.8), 0.55, blur=0.35)
+        brush.fill(wing, skin.light, 0.55 + 0.40 * p.skin, blur=0.3)
     base = curve([(x - n, y - 1.5), (x - n * 0.98, y + 0.1), (x - n * 0.5, y + 0.9), (x, y + 1.5),
         (x + n * 0.5, y + 0.9), (x + n * 0.98, y + 0.1), (x + n, y - 1.5), (x + n * 0.5, y - 0.7), (x, y - 0.1),
         (x - n * 0.5, y - 0.7)])  # fmt: skip
-    brush.fill(base, mix(skin.shade, skin.deep, 0.50), 0.95)
+    brush.fill(base, mix(skin.shade, skin.deep, 0.50 + 0.30 * p.skin), 0.95)
     for side in SIDES:
         brush.fill(oval(x + side * n * 0.48, y + 0.1, n * 0.24, 0.62), skin.deep, 0.8)
     ridge = curve([(root, head.eye_y + 0.5), (x, y - 3.2)], closed=False)

@@ -160,12 +160,12 @@ def _front(brush: Brush, head: Head, kind: str) -> None:
             (-w * 0.93, 47)], 3.0, 46)  # fmt: skip
         lay(shape, 48)
         shine(shape, top + 0.8, w * 0.7)
-        for t, r in ((-0.38, 0), (-0.08, 1), (0.22, 2)):
+        for t, low in ((-0.38, 0.0), (-0.08, 0.2), (0.22, 0.4)):
             strand = curve(
                 [
                     (head.x(t * w + 5, 0.4), top + 0.5),
                     (head.x(t * w - 1, 0.5), top + 4),
-                    (head.x(t * w - 5, 0.5), line - 1.5 + 0.2 * r),
+                    (head.x(t * w - 5, 0.5), line - 1.5 + low),
                 ],
                 closed=False,
             )
