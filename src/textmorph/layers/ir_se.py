@@ -50,7 +50,8 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         kept = x[:, :, :: self.stride, :: self.stride] if self.shortcut is None else self.shortcut(x)
-        return self.residual(x) + kept
+        out: Tensor = self.residual(x) + kept
+        return out
 
 
 class IRSE(nn.Module):

@@ -1,0 +1,363 @@
+"""CLIP (Radford et al. 2021, arXiv:2103.00020), SigLIP (Zhai et al. 2023, arXiv:2303.15343) and their kin in transformers.
+
+The image side takes tensors in [-1, 1] and is differentiable all the way to the pixels.
+"""
+
+from __future__ import annotations
+
+import bisect
+import hashlib
+import inspect
+import json
+import math
+import os
+import pickle
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+import transformers
+from safetensors import SafetensorError
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..errors import (
+    CheckpointMismatchError,
+    CorruptCheckpointError,
+    ImageError,
+    OptionError,
+    PromptError,
+    UnknownCheckpointError,
+    UnsafeCheckpointError,
+    UnsupportedCheckpointError,
+)
+from .hub import PICKLED_WEIGHTS, SAFE_WEIGHTS, find_folder
+
+ClipInput = Literal["standard", "paper"]
+TEXT_BATCH = 256
+
+
+class ClipEmbedder(nn.Module):
+    """Images and texts in, unit rows of one space out. Frozen, in eval mode, float32.
+
+    Made by `from_pretrained`. Texts longer than the context are an error, never cut in silence.
+
+    Attributes:
+        image_size: side of the image the model reads.
+        context_length: tokens of a text the model reads, its start and end marks included.
+        temperature: what the model divides cosines by; 0.01 for the released CLIPs.
+        dim: length of an embedding, D.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        model: nn.Module,
+        tokenizer: Any,
+        *,
+        mean: Sequence[float],
+        std: Sequence[float],
+        clip_input: ClipInput = "standard",
+    ) -> None:
+        """Wrap a loaded model of `transformers` and its tokenizer.
+
+        Args:
+            model: with `get_text_features` and `get_image_features`.
+            mean, std: of each colour, for pixels in [0, 1].
+            clip_input: `standard`: short side to the model's size (antialiased bicubic), centre crop, mean and std;
+                `paper`: what the code of StyleCLIP's optimisation and mapper feeds: the exact area resize of pixels
+                left in [-1, 1].
+
+        Raises:
+            OptionError: no such input.
+            CheckpointMismatchError: the model's end-of-text token is not the tokenizer's.
+        """
+        super().__init__()
+        if clip_input not in ("standard", "paper"):
+            raise OptionError(f"clip_input is 'standard' or 'paper', not {clip_input!r}")
+        config: Any = model.config
+        self.model = model
+        self.tokenizer = tokenizer
+        self.clip_input = clip_input
+        self.image_size = int(config.vision_config.image_size)
+        self.context_length = min(int(config.text_config.max_position_embeddings), int(tokenizer.model_max_length))
+        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32)[:, None, None], persistent=False)
+        self.register_buffer("std", torch.tensor(std, dtype=torch.float32)[:, None, None], persistent=False)
+        self._pools_at_end = _check_end_token(model, tokenizer)
+        accepted = inspect.signature(model.get_text_features).parameters  # type: ignore[arg-type]
+        self._text_inputs = [name for name in tokenizer.model_input_names if name in accepted]
+        self.requires_grad_(False).eval()
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name_or_folder: str | os.PathLike[str],
+        *,
+        clip_input: ClipInput = "standard",
+        device: str | torch.device = "cpu",
+        offline: bool | None = None,
+        revision: str | None = None,
+    ) -> ClipEmbedder:
+        """Load a model by its name on the hub or from a folder; no code of the repository runs.
+
+        Safetensors are preferred. Where a repository has only pickled weights (`pytorch_model.bin`, such as OpenAI's
+        first upload), they are read with torch's `weights_only` unpickler, which refuses everything but tensors.
+
+        Args:
+            name_or_folder: e.g. `openai/clip-vit-base-patch32`, `google/siglip-base-patch16-224`, or a folder with
+                `config.json`, `preprocessor_config.json`, a tokenizer and weights.
+            clip_input: see `__init__`.
+            device: where the model lives.
+            offline: take models of the hub from the cache alone; None follows `HF_HUB_OFFLINE`.
+            revision: branch, tag or commit on the hub.
+
+        Raises:
+            CheckpointError: no such model, one that needs its own code, or files that do not fit or are damaged.
+            DownloadError: it could not be fetched; `OfflineError` where the network is off.
+        """
+        folder = find_folder(name_or_folder, offline=offline, revision=revision)
+        with _quiet(), _checkpoint_errors(name_or_folder):
+            model = _load_model(folder, name_or_folder)
+            tokenizer = transformers.AutoTokenizer.from_pretrained(
+                folder, local_files_only=True, trust_remote_code=False
+            )
+            processor = transformers.AutoImageProcessor.from_pretrained(
+                folder, local_files_only=True, trust_remote_code=False, backend="pil"
+            )
+        embedder = cls(model, tokenizer, mean=processor.image_mean, std=processor.image_std, clip_input=clip_input)
+        return embedder.to(device)
+
+    @property
+    def device(self) -> torch.device:
+        return self.mean.device
+
+    @property
+    def temperature(self) -> float:
+        """exp(−logit_scale) of the model."""
+        return math.exp(-float(self.model.logit_scale))  # type: ignore[arg-type]
+
+    @cached_property
+    def dim(self) -> int:
+        return self.embed_text([""]).shape[1]
+
+    def embed_image(self, image: Tensor) -> Tensor:
+        """Image [B, 3, H, W], RGB in about [-1, 1], any size → unit rows [B, D]; differentiable in the image.
+
+        Values are not clamped, so that a gradient reaches pixels beyond the range.
+
+        Raises:
+            ImageError: not such a tensor.
+        """
+        features = self.model.get_image_features(pixel_values=self.preprocess(image))  # type: ignore[operator]
+        return F.normalize(_pooled(features), dim=1)
+
+    def embed_text(self, texts: Sequence[str]) -> Tensor:
+        """T texts → unit rows [T, D].
+
+        Raises:
+            PromptError: a text longer than the context; the message quotes the words that fit.
+        """
+        rows = []
+        for start in range(0, len(texts), TEXT_BATCH):
+            batch = self._tokenize(list(texts[start : start + TEXT_BATCH]))
+            rows.append(_pooled(self.model.get_text_features(**batch)))  # type: ignore[operator]
+        return F.normalize(torch.cat(rows), dim=1)
+
+    def preprocess(self, image: Tensor) -> Tensor:
+        """Image [B, 3, H, W] in [-1, 1] → what the model reads, [B, 3, S, S]; see `clip_input`."""
+        if image.ndim != 4 or image.shape[1] != 3 or 0 in image.shape or not image.is_floating_point():
+            raise ImageError(
+                f"an image is a floating-point tensor [B, 3, H, W] in [-1, 1], not {image.dtype} {list(image.shape)}"
+            )
+        if self.clip_input == "paper":
+            return area_resize(_center_square(image), self.image_size)
+        return (_short_side(image, self.image_size) * 0.5 + 0.5 - self.mean) / self.std
+
+    def unknown_words(self, text: str) -> list[str]:
+        """Words that the tokenizer maps to its unknown token, each once, in order; none where it reads bytes."""
+        tokenizer = self.tokenizer
+        unknown = tokenizer.unk_token_id
+        if unknown is None or unknown == tokenizer.eos_token_id:  # CLIP's byte pairs know every word
+            return []
+        encoding = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        spans = zip(encoding["input_ids"], encoding["offset_mapping"], strict=True)
+        return list(dict.fromkeys(text[start:end] for token, (start, end) in spans if token == unknown))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """16 hex digits of all that embeddings depend on: weights, tokenizer, preprocessing."""
+        digest = hashlib.sha256()
+        about = [self.model.config.model_type, self.image_size, self.context_length, self.clip_input]  # type: ignore
+        vocabulary = sorted(self.tokenizer.get_vocab().items())
+        digest.update(json.dumps([about, self.mean.tolist(), self.std.tolist(), vocabulary]).encode())
+        for name, tensor in sorted(self.model.state_dict().items()):
+            digest.update(f"{name} {list(tensor.shape)}".encode())
+            digest.update(tensor.detach().float().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+    def _tokenize(self, texts: list[str]) -> dict[str, Tensor]:
+        for text, ids in zip(texts, self.tokenizer(texts, verbose=False)["input_ids"], strict=True):
+            if len(ids) > self.context_length:
+                raise PromptError(self._too_long(text, len(ids)))
+        # SigLIP was trained on texts padded to its whole context; the causal models never look beyond the end mark.
+        padding = "longest" if self._pools_at_end else "max_length"
+        tokens = self.tokenizer(texts, padding=padding, max_length=self.context_length, return_tensors="pt")
+        return {name: tokens[name].to(self.device) for name in self._text_inputs}
+
+    def _too_long(self, text: str, length: int) -> str:
+        def tokens(characters: int) -> int:
+            return len(self.tokenizer(text[:characters], verbose=False)["input_ids"])
+
+        fits = bisect.bisect_right(range(len(text)), self.context_length, key=tokens) - 1
+        kept = text[:fits]
+        if not text[fits : fits + 1].isspace() and " " in kept.strip():
+            kept = kept.rpartition(" ")[0]  # cut between words
+        return (
+            f"the text is {length} tokens long and this model reads {self.context_length}; "
+            f"it would be cut after “{kept.strip()}”: shorten it to that or less"
+        )
+
+
+@lru_cache(maxsize=16)
+def _area_weights(source: int, target: int) -> Tensor:
+    """Share of each source pixel in each target pixel, rows sum to 1; [target, source], float64."""
+    edges = torch.arange(target + 1, dtype=torch.float64) * source / target
+    pixels = torch.arange(source, dtype=torch.float64)
+    overlap = torch.minimum(edges[1:, None], pixels + 1) - torch.maximum(edges[:-1, None], pixels)
+    return overlap.clamp(min=0) * (target / source)
+
+
+def area_resize(image: Tensor, size: int) -> Tensor:
+    """Resize by the exact mean over each target pixel's area, fractions of pixels included; [B, 3, size, size].
+
+    Two products with row-stochastic matrices; equal to the paper code's upsampling seven times and average pooling
+    (where its sizes are whole), without the image of 7 × 7 as many pixels.
+    """
+    height, width = image.shape[2:]
+    rows = _area_weights(height, size).to(image)
+    columns = _area_weights(width, size).to(image)
+    return rows @ image @ columns.t()
+
+
+def _center_square(image: Tensor) -> Tensor:
+    height, width = image.shape[2:]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    return image[:, :, top : top + side, left : left + side]
+
+
+def _short_side(image: Tensor, size: int) -> Tensor:
+    """Short side to `size`, then the centre; antialiased bicubic."""
+    height, width = image.shape[2:]
+    if (height, width) == (size, size):
+        return image
+    short = min(height, width)
+    target = (height * size // short, width * size // short)
+    return _center_square(F.interpolate(image, target, mode="bicubic", align_corners=False, antialias=True))
+
+
+def _pooled(features: Any) -> Tensor:
+    """The projected features: a tensor, or since transformers 5 inside an output record."""
+    pooled: Tensor = features if isinstance(features, Tensor) else features.pooler_output
+    return pooled
+
+
+def _check_end_token(model: Any, tokenizer: Any) -> bool:
+    """Whether the text side pools at its end token; raises where that is not the tokenizer's."""
+    text_model = getattr(model, "text_model", None)
+    pooled = getattr(text_model, "eos_token_id", None)
+    if pooled is None:
+        return False
+    # transformers: 2 stands for the old rule, pool at the largest token id.
+    used = max(tokenizer.get_vocab().values()) if pooled == 2 else pooled
+    if used != tokenizer.eos_token_id:
+        raise CheckpointMismatchError(
+            f"the model takes a text's features at token {used} and the tokenizer ends a text with token "
+            f"{tokenizer.eos_token_id}; set text_config.eos_token_id in config.json (any token but 2)"
+        )
+    return True
+
+
+def _check_kind(config: Any, source: object) -> None:
+    """Refuse what is no model of texts and images in one space, before its weights are read."""
+    kind = transformers.MODEL_MAPPING.get(type(config), None)
+    if not all(hasattr(kind, name) for name in ("get_text_features", "get_image_features")):
+        raise UnknownCheckpointError(
+            f"{source} is a model of type {config.model_type}, which embeds no texts and images"
+        )
+    size = getattr(getattr(config, "vision_config", None), "image_size", None)
+    if not isinstance(size, int) or not hasattr(getattr(config, "text_config", None), "max_position_embeddings"):
+        raise UnsupportedCheckpointError(
+            f"{source} is a model of type {config.model_type} without a square image or a context of fixed size"
+        )
+
+
+def _load_model(folder: Path, source: object) -> nn.Module:
+    """Read config and weights of a folder into a model, strictly."""
+    config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    _check_kind(config, source)
+    safe = any(True for pattern in SAFE_WEIGHTS for _ in folder.glob(pattern))
+    if not safe and not any(True for pattern in PICKLED_WEIGHTS for _ in folder.glob(pattern)):
+        raise UnknownCheckpointError(f"{source} has no weights: expected model.safetensors")
+    model, report = transformers.AutoModel.from_pretrained(
+        folder,
+        config=config,
+        local_files_only=True,
+        trust_remote_code=False,
+        use_safetensors=safe,
+        weights_only=True,
+        dtype=torch.float32,
+        output_loading_info=True,
+    )
+    wrong = {
+        "lacks": report["missing_keys"],
+        "has unknown": [name for name in report["unexpected_keys"] if not name.endswith("position_ids")],
+        "has the wrong shape of": report["mismatched_keys"],
+        "has values that are not finite in": [n for n, p in model.named_parameters() if not p.isfinite().all()],
+    }
+    for what, names in wrong.items():
+        if names:
+            raise CheckpointMismatchError(f"{source} {what} {', '.join(sorted(map(str, names))[:5])}")
+    network: nn.Module = model
+    return network
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the library's progress bars and load reports off the terminal; we check and raise ourselves."""
+    logging = transformers.utils.logging
+    bars, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
+
+
+@contextmanager
+def _checkpoint_errors(source: object) -> Iterator[None]:
+    """Turn the errors of reading a folder into ours."""
+    try:
+        yield
+    except pickle.UnpicklingError as error:
+        raise UnsafeCheckpointError(f"{source}: the pickled weights hold more than tensors, nothing was run") from error
+    except (SafetensorError, EOFError) as error:
+        raise CorruptCheckpointError(f"{source}: the weights are truncated or damaged: {error}") from error
+    except RuntimeError as error:
+        raise CheckpointMismatchError(f"{source} does not fit its configuration: {error}") from error
+    except (OSError, KeyError, TypeError) as error:
+        raise UnknownCheckpointError(f"{source} is not a model folder that can be read: {error}") from error
+    except ValueError as error:
+        if isinstance(error, (OptionError, PromptError)):
+            raise
+        if "trust_remote_code" in str(error):
+            raise UnsafeCheckpointError(f"{source} needs code of its own to run, which is refused") from error
+        raise UnknownCheckpointError(f"{source} is not a model that can be read: {error}") from error
