@@ -1,4 +1,4 @@
-"""CLIP (Radford et al. 2021, arXiv:2103.00020), SigLIP (Zhai et al. 2023, arXiv:2303.15343) and their kin in transformers.
+"""CLIP (Radford et al. 2021, arXiv:2103.00020), SigLIP (Zhai et al. 2023, arXiv:2303.15343) and kin in transformers.
 
 The image side takes tensors in [-1, 1] and is differentiable all the way to the pixels.
 """
