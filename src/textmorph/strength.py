@@ -1,0 +1,102 @@
+"""Automatic strength: the rule that picks one of many strengths, and nothing else.
+
+An edit is tried at several strengths α (and numbers of channels k). Two figures come from the nets of the domain: the
+CLIP gain towards the target and the identity kept. Pure arithmetic; the editor renders and measures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .errors import OptionError
+
+STRENGTHS = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0)
+CHANNEL_COUNTS = (10, 20, 50, 100)
+SCALES = (0.25, 0.5, 0.75, 1.0, 1.25)
+"""Strengths tried for an edit that is complete at 1, such as one found by latent optimisation."""
+PLAIN_SHARE = 0.8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """One try: strength α, number of channels k (None where the method has none), and what came of it.
+
+    Args:
+        gain: CLIP gain towards the target, against the image without the edit.
+        identity: cosine of the identities before and after; None where the domain has no identity net.
+    """
+
+    strength: float
+    num_channels: int | None = None
+    gain: float
+    identity: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """The candidate taken (its place in the list), whether it meets the goal, and why, in one sentence."""
+
+    index: int
+    goal_met: bool
+    reason: str
+
+
+def choose_strength(
+    candidates: Sequence[Candidate], *, keep_identity: float = 0.7, plain_share: float = PLAIN_SHARE
+) -> Choice:
+    """Pick the gentlest candidate whose effect is plain while identity is kept.
+
+    Plain means a gain of at least `plain_share` of the largest positive gain of all candidates; kept means an identity
+    of at least `keep_identity`. Among those that are both, the one nearest to the original wins: highest identity,
+    then smallest strength, then fewest channels. Where none is both, the goal is not met, and the next best is, in this
+    order: the largest gain among those that keep identity and gain at all; the candidate with the highest identity.
+
+    Raises:
+        OptionError: no candidates.
+    """
+    if not candidates:
+        raise OptionError("automatic strength needs at least one strength to try")
+    reachable = max(c.gain for c in candidates)
+    kept = [i for i, c in enumerate(candidates) if c.identity is None or c.identity >= keep_identity]
+    plain = [i for i in kept if reachable > 0 and candidates[i].gain >= plain_share * reachable]
+
+    def gentleness(i: int) -> tuple[float, float, int]:
+        c = candidates[i]
+        return (-(c.identity if c.identity is not None else 1.0), abs(c.strength), c.num_channels or 0)
+
+    if plain:
+        index = min(plain, key=gentleness)
+        share = candidates[index].gain / reachable
+        return Choice(
+            index=index,
+            goal_met=True,
+            reason=f"the gentlest of {len(candidates)} with a plain effect ({share:.0%} of the reachable CLIP gain)"
+            + _identity_part(candidates[index], keep_identity),
+        )
+    if reachable <= 0:
+        index = min(kept or range(len(candidates)), key=gentleness)
+        return Choice(index=index, goal_met=False, reason="no strength brings the picture closer to the words")
+    gaining = [i for i in kept if candidates[i].gain > 0]
+    if gaining:
+        index = max(gaining, key=lambda i: (candidates[i].gain, -gentleness(i)[0]))
+        share = candidates[index].gain / reachable
+        return Choice(
+            index=index,
+            goal_met=False,
+            reason=f"a plain effect would cost more identity than allowed; this is the strongest that keeps it "
+            f"({share:.0%} of the reachable CLIP gain{_identity_part(candidates[index], keep_identity)})",
+        )
+    index = min(range(len(candidates)), key=gentleness)
+    return Choice(
+        index=index,
+        goal_met=False,
+        reason=f"no strength with an effect keeps identity at {keep_identity:g}; this one keeps most"
+        + _identity_part(candidates[index], keep_identity),
+    )
+
+
+def _identity_part(candidate: Candidate, keep_identity: float) -> str:
+    if candidate.identity is None:
+        return "; identity not checked, the domain has no identity net"
+    return f"; identity {candidate.identity:.2f}, asked for {keep_identity:g}"
