@@ -1,0 +1,151 @@
+"""The record: what a result tells about itself, in the picture (PNG) or in a file beside it (all other formats).
+
+A record is a dict that JSON can hold. `textmorph replay` makes the same picture from it again.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import platform
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from . import __version__
+from .errors import ImageError, InputError, LatentError
+from .files import check_output, write_bytes
+from .images import read_text, write_image
+from .latents import Latent, Space
+
+KEY = "textmorph"
+"""Name of the text chunk in a PNG."""
+FORMAT = 1
+MAX_BYTES = 64 << 20
+"""Largest sidecar that is read."""
+
+Record = dict[str, Any]
+
+
+def versions() -> dict[str, str]:
+    """What could make the same record draw another picture."""
+    return {
+        "textmorph": __version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}",
+    }
+
+
+def pack_latent(latent: Latent) -> dict[str, Any]:
+    """A latent as JSON, to the last bit."""
+    array = latent.value.detach().cpu().contiguous().float().numpy().astype("<f4")
+    return {
+        "space": latent.space,
+        "shape": list(array.shape),
+        "dtype": "float32",
+        "base64": base64.b64encode(array.tobytes()).decode("ascii"),
+    }
+
+
+def unpack_latent(packed: Any) -> Latent:
+    """The latent of `pack_latent`.
+
+    Raises:
+        LatentError: the text is damaged.
+    """
+    try:
+        if packed["dtype"] != "float32":
+            raise ValueError(f"dtype {packed['dtype']!r}")
+        values = np.frombuffer(base64.b64decode(packed["base64"], validate=True), dtype="<f4")
+        array = values.reshape([int(side) for side in packed["shape"]]).astype(np.float32)
+        return Latent(torch.from_numpy(array.copy()), cast(Space, packed["space"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise LatentError(f"the latent in this record is damaged: {error}") from error
+
+
+def tensor_sha256(*tensors: Tensor) -> str:
+    """SHA-256 over shape and float32 bytes of tensors, hex."""
+    digest = hashlib.sha256()
+    for tensor in tensors:
+        digest.update(repr(list(tensor.shape)).encode())
+        digest.update(tensor.detach().cpu().contiguous().float().numpy().astype("<f4").tobytes())
+    return digest.hexdigest()
+
+
+def to_text(record: Record) -> str:
+    """The record as JSON text; ASCII, since that is what every PNG reader takes."""
+    return json.dumps(record, ensure_ascii=True, allow_nan=False)
+
+
+def write_picture(image: Tensor, path: str | os.PathLike[str], record: Record, *, overwrite: bool = False) -> None:
+    """Write a picture and its record: inside a PNG, in a sidecar beside every other format.
+
+    Raises:
+        OutputExistsError: either file is there already.
+        OutputError: they cannot be written.
+    """
+    if Path(path).suffix.lower() == ".png":
+        write_image(image, path, overwrite=overwrite, text={KEY: to_text(record)})
+        return
+    check_output(sidecar_path(path), overwrite=overwrite)
+    write_image(image, path, overwrite=overwrite)
+    write_sidecar(path, record, overwrite=overwrite)
+
+
+def write_sidecar(path: str | os.PathLike[str], record: Record, *, overwrite: bool = False) -> None:
+    """Write the record beside a picture or video."""
+    write_bytes(sidecar_path(path), (to_text(record) + "\n").encode("ascii"), overwrite=overwrite)
+
+
+def sidecar_path(path: str | os.PathLike[str]) -> Path:
+    """Where the record of a picture that is no PNG lies: `me.jpg` → `me.jpg.json`."""
+    path = Path(path)
+    return path.with_name(path.name + ".json")
+
+
+def read_record(path: str | os.PathLike[str]) -> Record:
+    """The record of a picture made by textmorph: from the PNG itself, from its sidecar, or the sidecar itself.
+
+    Raises:
+        InputError: there is no such file, no record, or a damaged one.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"there is no file {path}")
+    text = _sidecar_text(path) if path.suffix.lower() == ".json" else _png_text(path)
+    if text is None and sidecar_path(path).is_file():
+        text = _sidecar_text(sidecar_path(path))
+    if text is None:
+        raise InputError(
+            f"{path} carries no textmorph record; records are in the PNGs that textmorph writes, "
+            f"and for other formats in a file such as {sidecar_path(path).name}"
+        )
+    try:
+        record = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"the record of {path} is damaged: {error}") from error
+    if not isinstance(record, dict) or record.get("format") != FORMAT:
+        raise InputError(f"the record of {path} is not one this version ({__version__}) can read")
+    return record
+
+
+def _png_text(path: Path) -> str | None:
+    try:
+        return read_text(path).get(KEY)
+    except ImageError:
+        return None  # no picture: a video, perhaps, with a sidecar
+
+
+def _sidecar_text(path: Path) -> str:
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise InputError(f"{path} is too large to be a record")
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read: {error}") from error

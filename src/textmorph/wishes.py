@@ -1,0 +1,197 @@
+"""A wish: a text, the method that is to fulfil it, and what that method needs from the domain."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from .domains import Domain
+from .edits import Edit
+from .errors import DomainError, OptionError
+from .fingerprint import fingerprint
+from .latents import Latent
+from .methods import method_class
+from .prompts import check_prompt
+
+if TYPE_CHECKING:
+    from .embedders import TextEmbedder
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """What one text asks for.
+
+    Args:
+        prompt: the target text.
+        neutral: what the target is measured against; None where the method takes none.
+        method: name in the table of methods.
+        recipe: the method itself, its hyper-parameters filled in.
+    """
+
+    prompt: str
+    neutral: str | None
+    method: str
+    recipe: Any
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """Every hyper-parameter, as JSON."""
+        return asdict(self.recipe)
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """The wish as JSON."""
+        return {"prompt": self.prompt, "neutral": self.neutral, "method": self.method, "values": self.values}
+
+    @property
+    def searches_channels(self) -> bool:
+        """Whether the method chooses a number of channels, and that number is what decides."""
+        return getattr(self.recipe, "num_channels", None) is not None
+
+    @property
+    def per_picture(self) -> bool:
+        """Whether the edit is found for one latent, so that it is scaled around 1 and shared by no other picture."""
+        return "latent" in self._parameters
+
+    def uses(self, part: str) -> bool:
+        """Whether the method reads this part of the domain: `bank`, `corpus`, `templates` or `identity_embedder`."""
+        return part in self._parameters
+
+    def with_channels(self, num_channels: int) -> Wish:
+        return replace(self, recipe=replace(self.recipe, num_channels=num_channels))
+
+    def find(
+        self, domain: Domain, *, embedder: Any, latent: Latent, seed: int = 0, progress: Progress | None = None
+    ) -> Edit:
+        """Find the edit, with the parts of the domain that the method asks for.
+
+        Raises:
+            DomainError: the domain lacks such a part.
+            EmptyDirectionError, PromptError, OptionError: as the method says.
+        """
+        offers: dict[str, Callable[[], Any]] = {
+            "neutral": lambda: self.neutral,
+            "templates": lambda: domain.sentences,
+            "bank": lambda: channel_bank(domain),
+            "corpus": lambda: picture_corpus(domain),
+            "latent": lambda: latent,
+            "identity_embedder": lambda: domain.identity,
+            "seed": lambda: seed,
+            "progress": lambda: progress,
+        }
+        chosen = {name: offer() for name, offer in offers.items() if name in self._parameters}
+        edit: Edit = self.recipe.find(domain.generator, embedder, target=self.prompt, **chosen)
+        return edit
+
+    @property
+    def _parameters(self) -> Mapping[str, inspect.Parameter]:
+        return inspect.signature(self.recipe.find).parameters
+
+
+class TextMemory:
+    """An embedder that embeds a list of texts once: a search over numbers of channels asks for the same ones again."""
+
+    def __init__(self, embedder: TextEmbedder) -> None:
+        self._embedder = embedder
+        self._known: dict[tuple[str, ...], Tensor] = {}
+
+    def embed_text(self, texts: Sequence[str]) -> Tensor:
+        """Texts → unit rows, [T, D]."""
+        key = tuple(texts)
+        if key not in self._known:
+            if len(self._known) >= 64:
+                self._known.clear()
+            with torch.no_grad():
+                self._known[key] = self._embedder.embed_text(list(texts))
+        return self._known[key]
+
+    @property
+    def fingerprint(self) -> str:
+        """That of the embedder, so that its banks fit."""
+        return fingerprint(self._embedder)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._embedder, name)
+
+
+def make_wish(
+    domain: Domain,
+    prompt: str,
+    *,
+    method: str = "global",
+    neutral: str | None = None,
+    num_channels: int | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Wish:
+    """Check a text and the options of its method.
+
+    Args:
+        neutral: None takes the domain's.
+        num_channels: None takes the domain's, or the method's own.
+        options: further fields of the method.
+
+    Raises:
+        PromptError: an empty or over-long text.
+        OptionError: no such method, or an option that does not belong to it.
+    """
+    prompt = check_prompt(prompt)
+    cls = method_class(method)
+    if not hasattr(cls, "find"):
+        raise OptionError(f"the method {method!r} does not find edits")
+    known = {field.name for field in fields(cls)}
+    given = dict(options or {})
+    if num_channels is not None:
+        given["num_channels"] = num_channels
+    for name in given:
+        if name not in known:
+            raise OptionError(
+                f"{name} does not belong to the method {method!r}; its options are: {', '.join(sorted(known))}"
+            )
+    if "threshold" in known and "threshold" in given:
+        given.setdefault("num_channels", None)
+    elif "num_channels" in known and "num_channels" not in given and domain.num_channels is not None:
+        given["num_channels"] = domain.num_channels
+    if "neutral" not in inspect.signature(cls.find).parameters:
+        if neutral is not None:
+            raise OptionError(f"the method {method!r} takes no neutral text; leave it out")
+    else:
+        neutral = check_prompt(neutral if neutral is not None else domain.neutral)
+    return Wish(prompt=prompt, neutral=neutral, method=method, recipe=cls(**given))
+
+
+def channel_bank(domain: Domain) -> Any:
+    """The channel bank of a domain, or the one that this process made for its networks.
+
+    Raises:
+        DomainError: there is none yet.
+    """
+    from .channel_bank import recall
+
+    bank = domain.bank if domain.bank is not None else recall(domain.generator, domain.embedder)
+    if bank is None:
+        raise DomainError(
+            f"domain {domain.name!r} has no channel bank yet; build it once with: "
+            f"textmorph bank build --domain {domain.folder}"
+        )
+    return bank
+
+
+def picture_corpus(domain: Domain) -> Any:
+    """The corpus of a domain.
+
+    Raises:
+        DomainError: there is none.
+    """
+    if domain.corpus is None:
+        raise DomainError(
+            f"domain {domain.name!r} has no corpus yet; build it once with: "
+            f"textmorph corpus build --domain {domain.folder}"
+        )
+    return domain.corpus
