@@ -20,14 +20,18 @@ def check_output(path: str | os.PathLike[str], *, overwrite: bool = False) -> Pa
     """
     path = Path(path)
     try:
-        if path.is_dir():
-            raise OutputError(f"{path} is a folder; give the name of a file")
-        if os.path.lexists(path) and not overwrite:
-            raise OutputExistsError(f"{path} exists and was kept; choose another name or allow overwriting it")
-        if not path.parent.is_dir():
-            raise OutputError(f"cannot write {path}: there is no folder {path.parent}")
+        os.lstat(path)
+        exists = True
+    except FileNotFoundError:
+        exists = False
     except (OSError, ValueError) as error:  # a name that is too long, or has a null byte
         raise OutputError(f"cannot write {str(path)!r}: {_reason(error)}") from error
+    if path.is_dir():
+        raise OutputError(f"{path} is a folder; give the name of a file")
+    if exists and not overwrite:
+        raise OutputExistsError(f"{path} exists and was kept; choose another name or allow overwriting it")
+    if not path.parent.is_dir():
+        raise OutputError(f"cannot write {path}: there is no folder {path.parent}")
     return path
 
 

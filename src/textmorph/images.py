@@ -33,7 +33,7 @@ MAX_PIXELS = 100_000_000
 MAX_BYTES = 2**30
 """Larger files are refused before they are read."""
 
-READ_FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
+READ_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
 WRITE_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 
 _ORIENTATION = 0x0112  # EXIF tag
@@ -333,13 +333,15 @@ def _content(source: str | os.PathLike[str] | bytes) -> tuple[str, bytes]:
 def _open(content: bytes, name: str, max_pixels: int) -> Image.Image:
     """Read the header only, and refuse what would be too large to decode."""
     with _decoding(name):
+        Image.init()
+        formats = [format for format in READ_FORMATS if format in Image.OPEN]  # AVIF depends on how PIL was built
         try:
-            image = Image.open(io.BytesIO(content), formats=READ_FORMATS)
+            image = Image.open(io.BytesIO(content), formats=formats)
         except Image.DecompressionBombError as error:
             raise ImageError(_too_large(name, None, max_pixels)) from error
         except UnidentifiedImageError as error:
-            known = ", ".join(format for format in READ_FORMATS if format != "MPO")
-            raise ImageError(f"{name} is not a picture that can be read ({known}), or it is damaged") from error
+            message = f"{name} is not a picture that can be read ({', '.join(formats)}), or it is damaged"
+            raise ImageError(message) from error
     if image.width * image.height > max_pixels:
         raise ImageError(_too_large(name, image, max_pixels))
     return image
