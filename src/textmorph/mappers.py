@@ -155,7 +155,7 @@ class StyleMapper(nn.Module):
         channels = sum(self.config.widths)
         if style.ndim != 2 or style.shape[1] != channels:
             raise LatentError(f"this mapper takes a style code [B, {channels}], not {list(style.shape)}")
-        parts = style.split(self.config.widths, dim=1)
+        parts = torch.split(style, list(self.config.widths), dim=1)
         mapped = [
             self.blocks[str(i)](part) if i in self.config.mapped else torch.zeros_like(part)
             for i, part in enumerate(parts)
