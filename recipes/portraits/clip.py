@@ -1,0 +1,218 @@
+"""A small CLIP, trained from scratch on captioned portraits, in the file format of the large ones.
+
+Beyond the contrastive loss there are three helps that a drawn world allows: which texts hold for which pictures is
+known, so that nothing true counts as a negative; pairs of portraits that differ in one attribute are hard negatives,
+and their difference is trained to point along the difference of their captions; and while training (not in the file)
+heads on the vision tower read the attributes, which teaches it small things such as a smile early on.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPVisionConfig
+
+from . import attributes as A
+from . import captions, data
+from .training import Average, autocast, batches, device, learning_rate, train, views
+
+CONTEXT = 64
+SPECIAL = ("[PAD]", "[UNK]", "[BOS]", "[EOS]")
+PAD, UNK, BOS, EOS = range(4)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Size:
+    """How large a CLIP is, and from which seed."""
+
+    seed: int
+    embed: int
+    vision: tuple[int, int, int]  # width, layers, heads
+    text: tuple[int, int, int]
+    image_size: int = 128
+    patch: int = 16
+
+
+SIZES = {
+    "clip": Size(seed=0, embed=192, vision=(192, 5, 3), text=(160, 2, 4)),
+    "witness": Size(seed=1, embed=128, vision=(128, 4, 2), text=(96, 2, 3), image_size=96, patch=12),
+}
+
+
+def tokenizer() -> Tokenizer:
+    """Words of the captions, lower-cased; any other word becomes [UNK]."""
+    vocabulary = {word: i for i, word in enumerate([*SPECIAL, *captions.vocabulary()])}
+    tok = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    tok.normalizer = normalizers.Lowercase()
+    tok.pre_tokenizer = pre_tokenizers.Split(Regex(r"[a-z]+|[0-9]+|[^\sa-z0-9]"), "removed", invert=True)
+    tok.post_processor = processors.TemplateProcessing(
+        single="[BOS] $A [EOS]", special_tokens=[("[BOS]", BOS), ("[EOS]", EOS)]
+    )
+    return tok
+
+
+def build(size: Size) -> CLIPModel:
+    """A fresh CLIPModel."""
+    def tower(width: int, layers: int, heads: int) -> dict[str, object]:
+        return {
+            "hidden_size": width, "intermediate_size": 4 * width, "num_hidden_layers": layers,
+            "num_attention_heads": heads, "projection_dim": size.embed, "hidden_act": "gelu_pytorch_tanh",
+        }  # fmt: skip
+
+    text = CLIPTextConfig(
+        vocab_size=len(SPECIAL) + len(captions.vocabulary()), max_position_embeddings=CONTEXT,
+        pad_token_id=PAD, bos_token_id=BOS, eos_token_id=EOS, **tower(*size.text),
+    )  # fmt: skip
+    vision = CLIPVisionConfig(image_size=size.image_size, patch_size=size.patch, **tower(*size.vision))
+    torch.manual_seed(size.seed)
+    return CLIPModel(
+        CLIPConfig(
+            text_config=text.to_dict(), vision_config=vision.to_dict(), projection_dim=size.embed,
+            logit_scale_init_value=2.3, attn_implementation="eager",
+        )
+    )  # fmt: skip
+
+
+class Learner(nn.Module):
+    """CLIP with the heads and scales that only training needs."""
+
+    def __init__(self, size: Size) -> None:
+        super().__init__()
+        self.size = size
+        self.clip = build(size)
+        self.attributes = nn.Linear(size.vision[0], A.vector_size())
+        self.scale = nn.Parameter(torch.tensor(2.3))
+        self.bias = nn.Parameter(torch.tensor(-3.0))
+
+    def images(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Unit embeddings [B, D] and attribute logits [B, V] of images in [-1, 1]."""
+        if images.shape[-1] != self.size.image_size:
+            images = F.interpolate(images, size=self.size.image_size, mode="bicubic", antialias=True)
+        pooled = self.clip.vision_model(pixel_values=images).pooler_output
+        return F.normalize(self.clip.visual_projection(pooled).float(), dim=-1), self.attributes(pooled).float()
+
+    def texts(self, ids: Tensor) -> Tensor:
+        """Unit embeddings [B, D] of token numbers [B, T]."""
+        pooled = self.clip.text_model(input_ids=ids, attention_mask=(ids != PAD).long()).pooler_output
+        return F.normalize(self.clip.text_projection(pooled).float(), dim=-1)
+
+
+def contrastive_loss(logits: Tensor, match: Tensor) -> Tensor:
+    """Every matching pair against all that clearly do not match, along both axes: logits and match [T, N]."""
+    loss = logits.new_zeros(())
+    for axis in (0, 1):
+        against = logits.masked_fill(match != 0, -1e4).logsumexp(dim=axis, keepdim=True)
+        pair = F.softplus(against - logits) * (match == 1)
+        count = (match == 1).sum(dim=axis)
+        loss = loss + (pair.sum(dim=axis) / count.clamp(min=1)).sum() / (count > 0).sum()
+    return loss / 2
+
+
+def matching_loss(logits: Tensor, match: Tensor) -> Tensor:
+    """Does the text hold for the picture, yes or no: binary cross-entropy, both answers weighing the same."""
+    yes, no = match == 1, match == 0
+    return (F.softplus(-logits) * yes).sum() / yes.sum() + (F.softplus(logits) * no).sum() / no.sum()
+
+
+def attribute_loss(logits: Tensor, vectors: Tensor) -> Tensor:
+    """Read the clean vector back: squared error of scalars, cross-entropy of categories; both [B, V]."""
+    at = len(A.SCALARS)
+    loss = F.mse_loss(logits[:, :at], vectors[:, :at]) * 2
+    for words in A.CATEGORIES.values():
+        part = slice(at, at + len(words))
+        loss = loss + F.cross_entropy(logits[:, part], vectors[:, part].argmax(dim=1)) / len(A.CATEGORIES)
+        at += len(words)
+    return loss
+
+
+def train_clip(name: str, minutes: float, *, pairs: int = 64) -> None:
+    """Train `clip` or the smaller `witness`. On two cores 40 minutes; on a GPU five."""
+    size = SIZES[name]
+    base, varied = data.load("base"), data.load("varied")
+    assert varied.changed is not None
+    learner = Learner(size).to(device()).requires_grad_(True).train()
+    average = Average(learner, 0.998)
+    decay = [p for p in learner.parameters() if p.ndim > 1]
+    plain = [p for p in learner.parameters() if p.ndim <= 1]
+    optimizer = torch.optim.AdamW([{"params": decay}, {"params": plain, "weight_decay": 0.0}], lr=1e-3, betas=(0.9, 0.98), weight_decay=0.02)  # fmt: skip
+    order = batches(len(base), pairs, seed=20 + size.seed)
+    tok = tokenizer()
+    tok.enable_padding(pad_id=PAD, pad_token="[PAD]")
+    tok.enable_truncation(CONTEXT)
+
+    def encode(texts: list[str]) -> Tensor:
+        return torch.tensor([e.ids for e in tok.encode_batch(texts)], device=device())
+
+    def step(number: int, progress: float) -> Mapping[str, float]:
+        learning_rate(optimizer, 1.2e-3, progress, warmup=0.03)
+        rows = np.sort(order(number))
+        rng = np.random.default_rng([size.seed, number])
+        random = torch.Generator().manual_seed(number * 2 + size.seed)
+        cols_a, cols_b = base.rows(rows), varied.rows(rows)
+        cols = {key: np.concatenate([cols_a[key], cols_b[key]]) for key in cols_a}
+        vectors = torch.cat([base.vectors[rows], varied.vectors[rows]]).to(device())
+        images = views(torch.cat([base.tensor(rows, device()), varied.tensor(rows, device())]), random)
+        texts, meanings = captions.caption(cols, range(2 * pairs), rng)
+        told = captions.difference(cols_a, cols_b, varied.changed[rows], range(pairs), rng)
+        both = [i for i, d in enumerate(told) if d is not None]
+        before = [d.before for d in told if d is not None]
+        after = [d.after for d in told if d is not None]
+        match = torch.from_numpy(captions.matches(meanings, cols)).to(device())
+        with autocast():
+            seen, read = learner.images(images)
+            main = learner.texts(encode(texts))
+            a, b = learner.texts(encode(before + after)).chunk(2)
+        cosine = main @ seen.t()
+        contrast = contrastive_loss(cosine * learner.clip.logit_scale.exp().clamp(max=100), match)
+        matching = matching_loss(cosine * learner.scale.exp() + learner.bias, match)
+        step_image = (seen[pairs:] - seen[:pairs])[both]
+        direction = 1 - F.cosine_similarity(step_image, b - a, dim=1, eps=1e-6).mean()
+        attributes = attribute_loss(read, vectors)
+        loss = contrast + 0.5 * matching + 0.5 * direction + attributes
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(learner.parameters(), 1.0)
+        optimizer.step()
+        average.update(learner)
+        return {"contrast": float(contrast.detach()), "matching": float(matching.detach()),
+                "direction": float(direction.detach()), "attributes": float(attributes.detach())}  # fmt: skip
+
+    state = {"learner": learner, "average": average, "optimizer": optimizer}
+    train(data.RUNS / name, state, step, minutes=minutes, label=name)
+
+
+def load_clip(name: str) -> Learner:
+    """The averaged weights."""
+    saved = torch.load(data.RUNS / name / "checkpoint.pt", map_location=device(), weights_only=True)
+    learner = Learner(SIZES[name]).to(device())
+    learner.load_state_dict({k.removeprefix("module."): v for k, v in saved["average"].items() if k.startswith("module.")})
+    return learner.requires_grad_(False).eval()
+
+
+def export(name: str, folder: Path) -> None:
+    """Write a folder that `transformers` loads like any CLIP: half precision, tokenizer, image processor."""
+    folder.mkdir(parents=True, exist_ok=True)
+    learner = load_clip(name)
+    learner.clip.to(torch.float16).save_pretrained(folder)
+    tokenizer().save(str(folder / "tokenizer.json"))
+    special = {"pad_token": "[PAD]", "unk_token": "[UNK]", "bos_token": "[BOS]", "eos_token": "[EOS]"}
+    _write_json(folder / "tokenizer_config.json", {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": CONTEXT, **special})  # fmt: skip
+    side = SIZES[name].image_size
+    _write_json(folder / "preprocessor_config.json", {
+        "image_processor_type": "CLIPImageProcessor", "do_resize": True, "size": {"shortest_edge": side}, "resample": 3,
+        "do_center_crop": True, "crop_size": {"height": side, "width": side}, "do_rescale": True,
+        "rescale_factor": 1 / 255, "do_normalize": True, "image_mean": [0.5] * 3, "image_std": [0.5] * 3,
+        "do_convert_rgb": True,
+    })  # fmt: skip
+
+
+def _write_json(path: Path, value: object) -> None:
+    path.write_text(json.dumps(value, indent=2) + "\n")
