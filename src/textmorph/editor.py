@@ -218,7 +218,7 @@ class Editor:
         others: list[tuple[Edit, float]] = [(saved.edit, saved.strength) for saved in plan.edits]
         told = [saved.about for saved in plan.edits]
         for wish, strength in plan.also:
-            edit = self._find(wish, latent, plan.seed, progress)
+            edit = self._find(wish, latent, progress)
             others.append((edit, strength))
             told.append(_tell(wish, edit, strength))
         automatic = None
@@ -255,9 +255,7 @@ class Editor:
         try:
             self._check_parts(record["fingerprints"])
             latent = records.unpack_latent(record["input_latent"]).to(self._device)
-            pairs = [
-                (self._find_again(told, latent, record["seed"]), float(told["strength"])) for told in record["edits"]
-            ]
+            pairs = [(self._find_again(told, latent), float(told["strength"])) for told in record["edits"]]
         except TextmorphError:
             raise
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -293,10 +291,10 @@ class Editor:
     ) -> tuple[Wish, Edit, float, dict[str, Any] | None]:
         """The wish (its number of channels settled), its edit and strength, and how that was chosen."""
         if plan.strength is not None and not plan.search_channels:
-            return wish, self._find(wish, latent, plan.seed, progress), plan.strength, None
+            return wish, self._find(wish, latent, progress), plan.strength, None
         counts = (self.domain.channel_counts or CHANNEL_COUNTS) if plan.search_channels else (None,)
         wishes = [wish if count is None else wish.with_channels(count) for count in counts]
-        found = [self._find(each, latent, plan.seed, progress) for each in wishes]
+        found = [self._find(each, latent, progress) for each in wishes]
         strengths = (plan.strength,) if plan.strength is not None else self._strengths(wish)
         tries = [(row, strength) for row in range(len(found)) for strength in strengths]
         tried = self._try(wish.prompt, latent, inverted, others, [(found[row], strength) for row, strength in tries])
@@ -398,16 +396,16 @@ class Editor:
         network = getattr(self.domain, part)
         return None if network is None else fingerprint(network)
 
-    def _find(self, wish: Wish, latent: Latent, seed: int, progress: Progress | None) -> Edit:
-        return wish.find(self.domain, embedder=self._text_memory, latent=latent, seed=seed, progress=progress)
+    def _find(self, wish: Wish, latent: Latent, progress: Progress | None) -> Edit:
+        return wish.find(self.domain, embedder=self._text_memory, latent=latent, progress=progress)
 
-    def _find_again(self, told: dict[str, Any], latent: Latent, seed: int) -> Edit:
+    def _find_again(self, told: dict[str, Any], latent: Latent) -> Edit:
         """The edit that a record tells of."""
         if told["kind"] == "saved":
             return SavedEdit.reload(told)
         values = {name: tuple(value) if isinstance(value, list) else value for name, value in told["values"].items()}
         wish = make_wish(self.domain, told["prompt"], method=told["method"], neutral=told["neutral"], options=values)
-        return self._find(wish, latent, seed, None)
+        return self._find(wish, latent, None)
 
     def _check_parts(self, made_with: dict[str, str | None]) -> None:
         """Refuse a record made with other parts; those that only judged or inverted do not matter."""

@@ -122,7 +122,7 @@ def make_plan(
     count = num_channels if isinstance(num_channels, int) else None
 
     def wish(text: str, neutral: str | None = None) -> Wish:
-        return make_wish(domain, text, method=method, neutral=neutral, num_channels=count, options=options)
+        return make_wish(domain, text, method=method, neutral=neutral, num_channels=count, seed=seed, options=options)
 
     main = wish(prompt, neutral) if prompt is not None else None
     if num_channels == "auto" and (main is None or not main.searches_channels):

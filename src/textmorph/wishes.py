@@ -67,9 +67,7 @@ class Wish:
     def with_channels(self, num_channels: int) -> Wish:
         return replace(self, recipe=replace(self.recipe, num_channels=num_channels))
 
-    def find(
-        self, domain: Domain, *, embedder: Any, latent: Latent, seed: int = 0, progress: Progress | None = None
-    ) -> Edit:
+    def find(self, domain: Domain, *, embedder: Any, latent: Latent, progress: Progress | None = None) -> Edit:
         """Find the edit, with the parts of the domain that the method asks for.
 
         Raises:
@@ -78,12 +76,11 @@ class Wish:
         """
         offers: dict[str, Callable[[], Any]] = {
             "neutral": lambda: self.neutral,
-            "templates": lambda: domain.sentences,
+            "templates": lambda: None if domain.templates == "imagenet" else domain.sentences,
             "bank": lambda: channel_bank(domain),
             "corpus": lambda: picture_corpus(domain),
             "latent": lambda: latent,
             "identity_embedder": lambda: domain.identity,
-            "seed": lambda: seed,
             "progress": lambda: progress,
         }
         chosen = {name: offer() for name, offer in offers.items() if name in self._parameters}
@@ -128,6 +125,7 @@ def make_wish(
     method: str = "global",
     neutral: str | None = None,
     num_channels: int | None = None,
+    seed: int = 0,
     options: Mapping[str, Any] | None = None,
 ) -> Wish:
     """Check a text and the options of its method.
@@ -135,6 +133,7 @@ def make_wish(
     Args:
         neutral: None takes the domain's.
         num_channels: None takes the domain's, or the method's own.
+        seed: for a method that draws random numbers.
         options: further fields of the method.
 
     Raises:
@@ -154,6 +153,8 @@ def make_wish(
             raise OptionError(
                 f"{name} does not belong to the method {method!r}; its options are: {', '.join(sorted(known))}"
             )
+    if "seed" in known:
+        given.setdefault("seed", seed)
     if "threshold" in known and "threshold" in given:
         given.setdefault("num_channels", None)
     elif "num_channels" in known and "num_channels" not in given and domain.num_channels is not None:

@@ -1,0 +1,5 @@
+"""`python -m textmorph.cli`."""
+
+from . import main
+
+main()

@@ -1,0 +1,215 @@
+"""The options that several commands share, and the table of those that belong to one method.
+
+Names are the fields of the methods (`num_channels` → `--num-channels`); a test holds the table to them.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import typer
+
+from ..errors import OptionError
+
+SEPARATOR = "\x1f"
+"""Joins the two values of `--also` between `main` and `also_pairs`: typer options take one value each."""
+
+PAIRED = ("--also",)
+
+
+@dataclass(frozen=True)
+class MethodOption:
+    """One field of one or several methods, as an option."""
+
+    name: str
+    kind: type
+    methods: tuple[str, ...]
+    help: str
+    parser: Callable[[str], Any] | None = None
+
+
+def layer_limit(text: str) -> int | str:
+    """`--max-resolution`: a number of pixels, or `all`."""
+    if text == "all":
+        return text
+    if not text.isdigit():
+        raise typer.BadParameter("a number of pixels, or 'all'")
+    return int(text)
+
+
+METHOD_OPTIONS = (
+    MethodOption(
+        "threshold", float, ("global", "svm"), "Drop channels of smaller relevance, instead of counting them."
+    ),
+    MethodOption("relevance", str, ("global", "svm"), "'cosine', or 'consistent': also by how alike a channel acts."),
+    MethodOption("max_resolution", str, ("global", "svm"), "Finest layers edited, in pixels, or 'all'.", layer_limit),
+    MethodOption("to_rgb", bool, ("global", "svm"), "Also edit the layers that only add colour."),
+)
+
+Domain = Annotated[str, typer.Option("--domain", "-d", help="A folder with domain.toml, or a built-in domain.")]
+Device = Annotated[str | None, typer.Option(help="cpu, cuda, …; the GPU where there is one.", show_default=False)]
+Out = Annotated[str | None, typer.Option("--out", "-o", help="File or folder to write; beside the input if left out.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that are there already.")]
+Json = Annotated[str | None, typer.Option("--json", metavar="FILE|-", help="Write the records as JSON; - for stdout.")]
+Seed = Annotated[int, typer.Option(min=0, help="For everything that draws random numbers.")]
+Neutral = Annotated[
+    str | None, typer.Option(help="What the picture shows already, e.g. 'hair'.  [default: the domain's]")
+]
+Method = Annotated[str, typer.Option(help="global, svm or optimize; see docs/cli.md.")]
+Refine = Annotated[int, typer.Option(min=0, help="Optimisation steps after the encoder, for a closer likeness.")]
+Also = Annotated[
+    list[str] | None,
+    typer.Option("--also", metavar="TEXT STRENGTH", help="One more wish, with its strength; repeatable."),
+]
+Edits = Annotated[
+    list[str] | None,
+    typer.Option("--edit", metavar="FILE[:STRENGTH]", help="A saved edit, direction or mapper; repeatable."),
+]
+
+
+def join_pairs(arguments: list[str]) -> list[str]:
+    """Join the two values after each `--also`, so that `--also TEXT STRENGTH` is one value to the parser."""
+    joined: list[str] = []
+    rest = iter(enumerate(arguments))
+    for i, argument in rest:
+        joined.append(argument)
+        if argument == "--":
+            return joined + arguments[i + 1 :]
+        if argument in PAIRED and i + 2 < len(arguments) and _is_number(arguments[i + 2]):
+            joined.append(arguments[i + 1] + SEPARATOR + arguments[i + 2])
+            next(rest)
+            next(rest)
+    return joined
+
+
+def also_pairs(values: list[str] | None) -> list[tuple[str, float]]:
+    """The wishes of `--also`.
+
+    Raises:
+        OptionError: a text without its strength.
+    """
+    pairs: list[tuple[str, float]] = []
+    for value in values or []:
+        text, separator, strength = value.partition(SEPARATOR)
+        if not separator:
+            raise OptionError(f'--also takes a text and a strength, e.g. --also "glasses" 3; got only {value!r}')
+        pairs.append((text, float(strength)))
+    return pairs
+
+
+def saved_edits(values: list[str] | None) -> list[tuple[str, float]]:
+    """The files of `--edit`, each with its strength; 1 where none is given."""
+    pairs: list[tuple[str, float]] = []
+    for value in values or []:
+        file, separator, strength = value.rpartition(":")
+        pairs.append((file, float(strength)) if separator and _is_number(strength) else (value, 1.0))
+    return pairs
+
+
+def number_or_auto(text: str, name: str) -> Any:
+    """A number, or `auto`.
+
+    Raises:
+        OptionError: it is neither.
+    """
+    if text == "auto":
+        return text
+    if not _is_number(text):
+        raise OptionError(f"--{name} is a number or 'auto', not {text!r}")
+    return float(text)
+
+
+def count_or_auto(text: str | None) -> Any:
+    """`--num-channels`: a whole number, `auto`, or nothing.
+
+    Raises:
+        OptionError: it is none of these.
+    """
+    if text is None or text == "auto":
+        return text
+    return counts(text)[0] if text.isdigit() else _refuse_count(text)
+
+
+def counts(text: str) -> list[int]:
+    """`5,20,50` → numbers of channels.
+
+    Raises:
+        OptionError: something else.
+    """
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdigit() and int(part) >= 1 for part in parts):
+        _refuse_count(text)
+    return [int(part) for part in parts]
+
+
+def strength_steps(text: str, *, limit: int = 101) -> list[float]:
+    """`-4:8:2` (from, to, step; both ends) or `0,2,4` → strengths.
+
+    Raises:
+        OptionError: something else, or more than `limit` of them.
+    """
+    usage = f"--strengths is FROM:TO:STEP, e.g. --strengths=-4:8:2, or a list such as 0,2,4; not {text!r}"
+    separator = ":" if ":" in text else ","
+    parts = text.split(separator)
+    if not all(_is_number(part) for part in parts):
+        raise OptionError(usage)
+    numbers = [float(part) for part in parts]
+    if separator == ",":
+        return numbers
+    if len(numbers) != 3 or numbers[2] == 0 or (numbers[1] - numbers[0]) * numbers[2] < 0:
+        raise OptionError(usage)
+    first, last, step = numbers
+    num = int((last - first) / step + 1e-6) + 1
+    if num > limit:
+        raise OptionError(f"--strengths {text!r} has {num} steps; {limit} is the most")
+    return [round(first + i * step, 9) for i in range(num)]
+
+
+def with_method_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command, in place of its parameter `method_options`, one option per row of `METHOD_OPTIONS`.
+
+    The command gets those that were given, as a dict of fields.
+    """
+    signature = inspect.signature(function, eval_str=True)
+    own = [p for p in signature.parameters.values() if p.name != "method_options"]
+    added = [
+        inspect.Parameter(row.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_annotation(row))
+        for row in METHOD_OPTIONS
+    ]
+
+    @functools.wraps(function)
+    def with_options(**values: Any) -> Any:
+        given = {row.name: values.pop(row.name) for row in METHOD_OPTIONS}
+        fields = {name: None if value == "all" else value for name, value in given.items() if value is not None}
+        return function(**values, method_options=fields)
+
+    del with_options.__wrapped__  # type: ignore[attr-defined]
+    parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own] + added
+    with_options.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    with_options.__annotations__ = {p.name: p.annotation for p in parameters}
+    return with_options
+
+
+def _annotation(row: MethodOption) -> Any:
+    flags = (f"--{row.name.replace('_', '-')}",) if row.kind is bool else ()
+    panel = "Only for the method " + " and ".join(row.methods)
+    return Annotated[
+        row.kind | None,
+        typer.Option(*flags, help=row.help, rich_help_panel=panel, parser=row.parser, show_default=False),
+    ]
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _refuse_count(text: str) -> Any:
+    raise OptionError(f"--num-channels is a whole number from 1 (a list of them for grid), or 'auto'; not {text!r}")
