@@ -12,6 +12,7 @@ import json
 import math
 import os
 import pickle
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property, lru_cache
@@ -186,7 +187,11 @@ class ClipEmbedder(nn.Module):
             return []
         encoding = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
         spans = zip(encoding["input_ids"], encoding["offset_mapping"], strict=True)
-        return list(dict.fromkeys(text[start:end] for token, (start, end) in spans if token == unknown))
+        words: dict[str, str] = {}
+        for token, (start, end) in spans:
+            if token == unknown:
+                words.setdefault(text[start:end].casefold(), text[start:end])
+        return list(words.values())
 
     @cached_property
     def fingerprint(self) -> str:
@@ -335,7 +340,9 @@ def _quiet() -> Iterator[None]:
     logging.disable_progress_bar()
     logging.set_verbosity_error()
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)
+            yield
     finally:
         logging.set_verbosity(level)
         if bars:
