@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal, Protocol, runtime_checkable
+import os
+from importlib import import_module
+from typing import Literal, Protocol, cast, runtime_checkable
 
+import torch
 from torch import Tensor
 
+from .. import checkpoints
+from ..errors import CheckpointMismatchError
 from ..latents import Latent, Space, StyleLayout
+from ..layers.weights import build, read_config
 
 Noise = Literal["const", "none"] | int
 """`const`: the noise stored with the weights; `none`; or a seed, whose noise is the same for every row of a batch."""
@@ -44,3 +50,34 @@ class Generator(Protocol):
 
 
 GENERATORS = {"stylegan2": "textmorph.generators.stylegan2:StyleGAN2"}
+"""Architecture in a checkpoint → network."""
+
+
+def load_generator(path: str | os.PathLike[str], *, device: str | torch.device = "cpu") -> Generator:
+    """Load a generator from a file of any known format, recognised by content.
+
+    Args:
+        path: our safetensors, NVIDIA's `.pkl` (PyTorch or TensorFlow), rosinality's `.pt`; of an e4e, pSp or mapper
+            file the generator in it.
+        device: where the network goes.
+
+    Returns:
+        The network, frozen and in eval mode. Where the file has no average of w, it is that of 10 000 samples.
+
+    Raises:
+        CheckpointError: the file cannot be read or does not fit; see the tree in `errors`.
+    """
+    found = checkpoints.read(path, part="generator")
+    if found.kind != "generator" or found.architecture not in GENERATORS:
+        raise CheckpointMismatchError(f"{path} holds {found.kind} '{found.architecture}', not a generator")
+    module_name, name = GENERATORS[found.architecture].split(":")
+    module = import_module(module_name)
+    network, config_class = getattr(module, name), getattr(module, f"{name}Config")
+    config = read_config(config_class, found.config, source=path)
+    complete = "mapping.mean_w" in found.tensors
+    tensors = found.tensors if complete else {**found.tensors, "mapping.mean_w": torch.zeros(config.w_dim)}
+    generator = build(lambda: network(config), tensors, source=path)
+    if not complete:
+        label = torch.eye(config.label_dim)[torch.arange(10_000) % config.label_dim] if config.label_dim else None
+        generator.mean_w.copy_(generator.sample(10_000, seed=0, label=label).value.mean(dim=0))
+    return cast(Generator, generator.to(device))
