@@ -15,7 +15,10 @@ from textmorph.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 
 
 def seed_weights(network: nn.Module, seed: int) -> None:
-    """Draw every float tensor of the state dict anew, each from its name and the seed; gains and biases stay near 1 and 0."""
+    """Draw every float tensor of the state dict anew, from its name and the seed, on the scale the constructor gave it.
+
+    Gains, biases and other vectors stay near their constructor's value.
+    """
     with torch.no_grad():
         for name, tensor in network.state_dict().items():
             if not tensor.is_floating_point():
@@ -53,7 +56,9 @@ def toy_generator(
         channel_max=channel_max,
         conv_clamp=conv_clamp,
     )
-    generator = StyleGAN2(config)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)  # the constructor draws too, and sets the scale
+        generator = StyleGAN2(config)
     seed_weights(generator, seed)
     z = torch.from_numpy(np.random.default_rng(seed).standard_normal((256, z_dim), dtype=np.float32))
     label = torch.eye(label_dim)[torch.arange(256) % label_dim] if label_dim else None
@@ -73,7 +78,13 @@ class ToyEmbedder:
     context_length = 77
 
     def __init__(
-        self, dim: int = 16, *, pool: int = 4, seed: int = 0, words: dict[str, Tensor] | None = None, image_size: int = 16
+        self,
+        dim: int = 16,
+        *,
+        pool: int = 4,
+        seed: int = 0,
+        words: dict[str, Tensor] | None = None,
+        image_size: int = 16,
     ) -> None:
         self.dim, self.pool, self.seed, self.image_size = dim, pool, seed, image_size
         random = np.random.default_rng([seed, 1])
