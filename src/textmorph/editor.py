@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
 from typing import Any, Literal
 
 import torch
@@ -25,6 +25,7 @@ from .latents import Latent
 from .plans import Plan, SavedEdit, make_plan
 from .prompts import text_embedding
 from .record import Record
+from .result import Result as Result
 from .sources import Photo, Source, open_source
 from .strength import CHANNEL_COUNTS, PLAIN_SHARE, SCALES, STRENGTHS, Candidate, choose_strength
 from .wishes import Progress, TextMemory, Wish, channel_bank, make_wish, picture_corpus
@@ -33,37 +34,6 @@ SEARCHED_AT = 256
 """Largest side at which automatic strength renders its tries."""
 BATCH = 16
 """Tries rendered at once."""
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Result:
-    """One edited picture.
-
-    Args:
-        image: the edited picture, [1, 3, R, R] in [-1, 1].
-        latent: the edited latent.
-        source: the photo as it went in, cropped and resized, [1, 3, R, R].
-        inverted: the photo as the generator draws it: what the edit started from, [1, 3, R, R].
-        record: how it was made, see docs/cli.md; JSON.
-    """
-
-    image: Tensor
-    latent: Latent
-    source: Tensor
-    inverted: Tensor
-    record: Record
-
-    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
-        """Write the edited picture and its record: inside a PNG, in a sidecar beside every other format.
-
-        Raises:
-            OutputExistsError, OutputError: as `write_image`.
-        """
-        records.write_picture(self.image, path, self.record, overwrite=overwrite)
-
-    @property
-    def warnings(self) -> list[str]:
-        return list(self.record["warnings"])
 
 
 class Editor:
@@ -120,25 +90,36 @@ class Editor:
 
     def invert_source(self, source: Source, *, refine: int = 0, progress: Progress | None = None) -> Latent:
         """`invert`, for a photo that has been opened."""
+        return self.invert_sources([source], refine=refine, progress=progress)[0]
+
+    def invert_sources(
+        self, sources: Sequence[Source], *, refine: int = 0, progress: Progress | None = None
+    ) -> list[Latent]:
+        """`invert`, for several opened photos at once; a source that is a latent is given back as it is."""
         if refine < 0:
             raise OptionError(f"refine is a number of steps from 0, not {refine}")
-        if source.latent is not None:
-            if refine:
-                raise OptionError("a latent needs no inversion; leave refine out")
-            return source.latent
-        start = None
-        if self.encoder is not None:
-            with torch.no_grad():
-                start = self.encoder(source.image)
-        elif not refine:
+        latents: list[Latent | None] = [source.latent for source in sources]
+        photos = [row for row, latent in enumerate(latents) if latent is None]
+        if photos:
+            images = torch.cat([sources[row].image for row in photos])
+            for row, latent in zip(photos, self._invert(images, refine, progress), strict=True):
+                latents[row] = latent
+        return [latent for latent in latents if latent is not None]
+
+    def _invert(self, images: Tensor, refine: int, progress: Progress | None) -> Latent:
+        if self.encoder is None and not refine:
             raise DomainError(
                 f"domain {self.domain.name!r} has no encoder; name one in domain.toml, or invert by optimisation alone "
                 "with several hundred steps of refine"
             )
-        if start is not None and not refine:
-            return self.generator.to_space(start, "w+").detach()
+        start = None
+        if self.encoder is not None:
+            with torch.no_grad():
+                start = self.generator.to_space(self.encoder(images), "w+").detach()
+            if not refine:
+                return start
         refinement = Refinement(steps=refine)
-        return refinement.invert(self.generator, source.image, start=start, embedder=self.embedder, progress=progress)
+        return refinement.invert(self.generator, images, start=start, embedder=self.embedder, progress=progress)
 
     @torch.no_grad()
     def render(self, latent: Latent, *, resolution: int | None = None) -> Tensor:
@@ -211,39 +192,75 @@ class Editor:
             also=also, edits=edits, keep_identity=keep_identity, refine=refine, seed=seed, options=method_options,
         )  # fmt: skip
 
-    def carry_out(self, plan: Plan, source: Source, *, progress: Progress | None = None) -> Result:
-        """Edit one opened photo as planned."""
-        latent = self.invert_source(source, refine=plan.refine)
+    def carry_out(
+        self, plan: Plan, source: Source, *, latent: Latent | None = None, progress: Progress | None = None
+    ) -> Result:
+        """Edit one opened photo as planned.
+
+        Args:
+            latent: of the photo, in w+ or s, where it has been inverted already.
+        """
+        if latent is None:
+            latent = self.invert_source(source, refine=plan.refine)
         inverted = self.render(latent)
-        others: list[tuple[Edit, float]] = [(saved.edit, saved.strength) for saved in plan.edits]
-        told = [saved.about for saved in plan.edits]
+        pairs = [(saved.edit, saved.strength) for saved in plan.edits]
+        told = [dict(saved.about) for saved in plan.edits]
         for wish, strength in plan.also:
-            edit = self._find(wish, latent, progress)
-            others.append((edit, strength))
-            told.append(_tell(wish, edit, strength))
+            pairs.append((self.find(wish, latent, progress), strength))
+            told.append(_tell(wish, *pairs[-1]))
         automatic = None
         if plan.wish is not None:
-            wish, edit, strength, automatic = self._strongest(plan, plan.wish, latent, inverted, others, progress)
-            others.insert(0, (edit, strength))
+            wish, edit, strength, automatic = self._settle(plan, plan.wish, latent, inverted, pairs, progress)
+            pairs.insert(0, (edit, strength))
             told.insert(0, _tell(wish, edit, strength))
-        edited = apply_edits(self.generator, latent, others)
+        edited = apply_edits(self.generator, latent, pairs)
         image = self.render(edited)
-        record: Record = {
+        record = self.describe(plan, source, latent) | {"edits": told, "automatic": automatic}
+        record["scores"] = self._scores(plan, source, inverted, image, told)
+        record["warnings"] += self._doubts(record)
+        return Result(image=image, latent=edited, source=source.image, inverted=inverted, record=record)
+
+    def present(self, latent: Latent, *, request: dict[str, Any], source: Source | None = None) -> Result:
+        """A result without an edit: the picture of a latent, with its record.
+
+        Args:
+            source: the photo it is an inversion of; None for a new picture.
+            request: what was asked for, as JSON.
+        """
+        latent = self.generator.to_space(latent, "w+") if latent.space in ("z", "w") else latent
+        image = self.render(latent)
+        photo = source.image if source is not None else None
+        about = source.about if source is not None else {"name": None, "of": "latent", "sha256": None}
+        record = self._preamble(latent, about, request) | {
+            "fingerprints": {part: self._fingerprint(part) for part in ("generator", "embedder")},
+            "scores": evaluation.compare(photo, image, image, self.identity),
+            "warnings": list(source.notes) if source is not None else self._unknown_words([request.get("prompt")]),
+        }
+        record["warnings"] += self._doubts(record)
+        return Result(
+            image=image, latent=latent, source=image if photo is None else photo, inverted=image, record=record
+        )
+
+    def describe(self, plan: Plan, source: Source, latent: Latent) -> Record:
+        """The part of a record that is known before an edit: versions, domain, source, request, input latent."""
+        unknown = self._unknown_words([text for wish in plan.wishes for text in (wish.prompt, wish.neutral)])
+        return self._preamble(latent, source.about, plan.about) | {
+            "fingerprints": self.fingerprints(plan),
+            "warnings": [*source.notes, *unknown],
+        }
+
+    def _preamble(self, latent: Latent, source: dict[str, Any], request: dict[str, Any]) -> Record:
+        return {
             "format": records.FORMAT,
+            "kind": "edit",
             "versions": records.versions(),
             "domain": {"name": self.domain.name, "folder": str(self.domain.folder)},
-            "source": source.about,
-            "request": plan.about,
+            "source": source,
+            "request": request,
             "input_latent": records.pack_latent(latent),
-            "edits": told,
-            "automatic": automatic,
-            "seed": plan.seed,
-            "fingerprints": self.fingerprints(plan),
-            "scores": self._scores(plan, source, inverted, image, told),
-            "warnings": [],
+            "edits": [],
+            "automatic": None,
         }
-        record["warnings"] = self._warnings(plan, source, record)
-        return Result(image=image, latent=edited, source=source.image, inverted=inverted, record=record)
 
     def replay(self, record: Record) -> Result:
         """Make the picture of a record again, from its input latent; the source of the result is that latent's image.
@@ -252,8 +269,8 @@ class Editor:
             DomainError: the record was made with other networks, a bank or templates than these.
             InputError: the record is damaged, or one of its saved edits is missing or altered.
         """
+        self.check_parts(record)
         try:
-            self._check_parts(record["fingerprints"])
             latent = records.unpack_latent(record["input_latent"]).to(self._device)
             pairs = [(self._find_again(told, latent), float(told["strength"])) for told in record["edits"]]
         except TextmorphError:
@@ -280,7 +297,7 @@ class Editor:
 
     # Automatic strength
 
-    def _strongest(
+    def _settle(
         self,
         plan: Plan,
         wish: Wish,
@@ -291,10 +308,10 @@ class Editor:
     ) -> tuple[Wish, Edit, float, dict[str, Any] | None]:
         """The wish (its number of channels settled), its edit and strength, and how that was chosen."""
         if plan.strength is not None and not plan.search_channels:
-            return wish, self._find(wish, latent, progress), plan.strength, None
+            return wish, self.find(wish, latent, progress), plan.strength, None
         counts = (self.domain.channel_counts or CHANNEL_COUNTS) if plan.search_channels else (None,)
         wishes = [wish if count is None else wish.with_channels(count) for count in counts]
-        found = [self._find(each, latent, progress) for each in wishes]
+        found = [self.find(each, latent, progress) for each in wishes]
         strengths = (plan.strength,) if plan.strength is not None else self._strengths(wish)
         tries = [(row, strength) for row in range(len(found)) for strength in strengths]
         tried = self._try(wish.prompt, latent, inverted, others, [(found[row], strength) for row, strength in tries])
@@ -363,25 +380,25 @@ class Editor:
         photo = source.image if source.latent is None else None
         return {name: main.get(name) for name in judges} | evaluation.compare(photo, inverted, image, self.identity)
 
-    def _warnings(self, plan: Plan, source: Source, record: Record) -> list[str]:
-        found = list(source.notes)
+    def _doubts(self, record: Record) -> list[str]:
+        """What the figures of a record should warn of."""
+        found: list[str] = []
         distance, far = record["scores"]["reconstruction_distance"], self.domain.far_distance
         if distance is not None and far is not None and distance > far:
             found.append(
                 f"this picture is far from what the domain {self.domain.name!r} can draw (reconstruction distance "
                 f"{distance:.3f}, far is above {far:g}); the result will look like the domain, not like the picture"
             )
-        words = [
-            word for wish in plan.wishes for text in (wish.prompt, wish.neutral or "") for word in self._unknown(text)
-        ]
-        found += [f"{word!r} is not a word this small model knows" for word in dict.fromkeys(words)]
-        if record["automatic"] and not record["automatic"]["goal_met"]:
-            found.append(f"automatic strength did not reach its goal: {record['automatic']['reason']}")
+        automatic = record["automatic"]
+        if automatic and not automatic["goal_met"]:
+            found.append(f"automatic strength did not reach its goal: {automatic['reason']}")
         return found
 
-    def _unknown(self, text: str) -> list[str]:
+    def _unknown_words(self, texts: Sequence[str | None]) -> list[str]:
+        """A warning for every word that the embedder does not know, where it can tell."""
         ask: Callable[[str], list[str]] | None = getattr(self.embedder, "unknown_words", None)
-        return ask(text) if ask is not None and text else []
+        words = [word for text in texts if text for word in (ask(text) if ask is not None else [])]
+        return [f"{word!r} is not a word this small model knows" for word in dict.fromkeys(words)]
 
     def _fingerprint(self, part: str) -> str | None:
         if part == "templates":
@@ -390,30 +407,40 @@ class Editor:
             bank = channel_bank(self.domain)
             return records.tensor_sha256(bank.effects, bank.consistency, bank.channel_std)[:16]
         if part == "corpus":
-            return records.tensor_sha256(torch.as_tensor(picture_corpus(self.domain).embeddings))[:16]
+            return str(picture_corpus(self.domain).fingerprint)
         if part not in ("generator", "encoder", "embedder", "identity", "witness"):
             raise OptionError(f"this record names an unknown part {part!r}")
         network = getattr(self.domain, part)
         return None if network is None else fingerprint(network)
 
-    def _find(self, wish: Wish, latent: Latent, progress: Progress | None) -> Edit:
+    def find(self, wish: Wish, latent: Latent, progress: Progress | None = None) -> Edit:
+        """Find the edit that a wish asks for, for a latent (which only methods that look at it need)."""
         return wish.find(self.domain, embedder=self._text_memory, latent=latent, progress=progress)
 
     def _find_again(self, told: dict[str, Any], latent: Latent) -> Edit:
         """The edit that a record tells of."""
         if told["kind"] == "saved":
             return SavedEdit.reload(told)
-        values = {name: tuple(value) if isinstance(value, list) else value for name, value in told["values"].items()}
-        wish = make_wish(self.domain, told["prompt"], method=told["method"], neutral=told["neutral"], options=values)
-        return self._find(wish, latent, None)
+        return self.find(self.recorded_wish(told), latent)
 
-    def _check_parts(self, made_with: dict[str, str | None]) -> None:
-        """Refuse a record made with other parts; those that only judged or inverted do not matter."""
+    def recorded_wish(self, told: dict[str, Any]) -> Wish:
+        """The wish that a record tells of."""
+        values = {name: tuple(value) if isinstance(value, list) else value for name, value in told["values"].items()}
+        return make_wish(self.domain, told["prompt"], method=told["method"], neutral=told["neutral"], options=values)
+
+    def check_parts(self, record: Mapping[str, Any]) -> None:
+        """Refuse a record made with other parts; those that only judged or inverted do not matter.
+
+        Raises:
+            DomainError: a part of this domain is another.
+            InputError: the record names none.
+        """
+        made_with = record.get("fingerprints")
+        if not isinstance(made_with, dict):
+            raise InputError("this record is damaged: it does not name its networks")
         for part, made in made_with.items():
-            if part in ("encoder", "witness"):
-                continue
-            have = self._fingerprint(part)
-            if have != made:
+            have = None if part in ("encoder", "witness") else self._fingerprint(part)
+            if part not in ("encoder", "witness") and have != made:
                 raise DomainError(
                     f"this picture was made with the {part} {made}, and that of domain {self.domain.name!r} is {have}; "
                     "name the domain that it was made with"

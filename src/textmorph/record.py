@@ -15,6 +15,7 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from . import __version__
@@ -83,7 +84,9 @@ def to_text(record: Record) -> str:
     return json.dumps(record, ensure_ascii=True, allow_nan=False)
 
 
-def write_picture(image: Tensor, path: str | os.PathLike[str], record: Record, *, overwrite: bool = False) -> None:
+def write_picture(
+    image: Tensor | Image.Image, path: str | os.PathLike[str], record: Record, *, overwrite: bool = False
+) -> None:
     """Write a picture and its record: inside a PNG, in a sidecar beside every other format.
 
     Raises:
@@ -96,6 +99,19 @@ def write_picture(image: Tensor, path: str | os.PathLike[str], record: Record, *
     check_output(sidecar_path(path), overwrite=overwrite)
     write_image(image, path, overwrite=overwrite)
     write_sidecar(path, record, overwrite=overwrite)
+
+
+def recorded_domain(record: Record) -> str:
+    """Where the networks of a record are: a folder, or the name of a built-in domain.
+
+    Raises:
+        InputError: the record does not say.
+    """
+    domain = record.get("domain")
+    if not isinstance(domain, dict) or not isinstance(domain.get("name"), str):
+        raise InputError("this record is damaged: it names no domain")
+    folder = domain.get("folder")
+    return folder if isinstance(folder, str) and Path(folder).is_dir() else str(domain["name"])
 
 
 def write_sidecar(path: str | os.PathLike[str], record: Record, *, overwrite: bool = False) -> None:

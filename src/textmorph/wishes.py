@@ -74,18 +74,25 @@ class Wish:
             DomainError: the domain lacks such a part.
             EmptyDirectionError, PromptError, OptionError: as the method says.
         """
+        inputs = self.inputs(domain) | {"latent": latent, "progress": progress}
+        taken = {name: value for name, value in inputs.items() if name in self._parameters}
+        edit: Edit = self.recipe.find(domain.generator, embedder, target=self.prompt, **taken)
+        return edit
+
+    def inputs(self, domain: Domain) -> dict[str, Any]:
+        """The parts of a domain that the method's `find` takes.
+
+        Raises:
+            DomainError: the domain lacks one of them.
+        """
         offers: dict[str, Callable[[], Any]] = {
             "neutral": lambda: self.neutral,
             "templates": lambda: None if domain.templates == "imagenet" else domain.sentences,
             "bank": lambda: channel_bank(domain),
             "corpus": lambda: picture_corpus(domain),
-            "latent": lambda: latent,
             "identity_embedder": lambda: domain.identity,
-            "progress": lambda: progress,
         }
-        chosen = {name: offer() for name, offer in offers.items() if name in self._parameters}
-        edit: Edit = self.recipe.find(domain.generator, embedder, target=self.prompt, **chosen)
-        return edit
+        return {name: offer() for name, offer in offers.items() if name in self._parameters}
 
     @property
     def _parameters(self) -> Mapping[str, inspect.Parameter]:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from .. import __version__
-from . import build, edits, pictures, weights
+from . import build, edits, morphs, pictures, weights
 
 app = typer.Typer(
     help="Edit pictures with words.",
@@ -18,22 +18,28 @@ app = typer.Typer(
 )
 
 
-@app.callback()
-def textmorph(
-    version: Annotated[bool, typer.Option("--version", is_eager=True, help="Show the version and leave.")] = False,
-) -> None:
-    if version:
+def _show_version(wanted: bool) -> None:
+    if wanted:
         typer.echo(__version__)
         raise typer.Exit
+
+
+@app.callback()
+def textmorph(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version and leave.")
+    ] = False,
+) -> None:
+    """Edit pictures with words."""
 
 
 EDITING, PICTURES, PARTS = "Edit pictures", "Make pictures", "Networks and their parts"
 
 app.command("demo", rich_help_panel=EDITING)(edits.demo)
 app.command("edit", rich_help_panel=EDITING)(edits.edit)
-app.command("grid", rich_help_panel=EDITING)(edits.grid)
-app.command("sweep", rich_help_panel=EDITING)(edits.sweep)
-app.command("replay", rich_help_panel=EDITING)(edits.replay)
+app.command("grid", rich_help_panel=EDITING)(morphs.grid)
+app.command("sweep", rich_help_panel=EDITING)(morphs.sweep)
+app.command("replay", rich_help_panel=EDITING)(morphs.replay)
 app.command("invert", rich_help_panel=PICTURES)(pictures.invert)
 app.command("sample", rich_help_panel=PICTURES)(pictures.sample)
 app.command("tune", rich_help_panel=PARTS)(build.tune)

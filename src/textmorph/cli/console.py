@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 from rich.console import Console
@@ -20,12 +20,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from ..errors import InputError, OptionError, OutputError, OutputExistsError, TextmorphError
 from ..files import check_output, write_bytes
 
+if TYPE_CHECKING:
+    from ..editor import Editor
+
 FAILED = 1
 KEPT = 2
 USAGE = 2
 INTERRUPTED = 130
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif", ".ppm")
 """Endings by which pictures are found in a folder."""
+
+WRITABLE = (".png", ".jpg", ".jpeg", ".webp")
+MOVING = (".mp4", ".gif")
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -101,6 +107,16 @@ def busy(text: str) -> Iterator[None]:
         yield
 
 
+def load_editor(domain: str, device: str | None) -> Editor:
+    """A domain with the networks that every command needs, loaded."""
+    with busy("loading"):
+        from ..editor import Editor
+
+        editor = Editor.from_pretrained(domain, device=device)
+        _ = editor.generator, editor.embedder, editor.encoder, editor.identity
+    return editor
+
+
 def slug(text: str, *, limit: int = 60) -> str:
     """A text as part of a file name: `A person, with purple hair` → `a-person-with-purple-hair`."""
     words = re.sub(r"[^\w]+", "-", text.casefold(), flags=re.UNICODE).strip("-_")
@@ -147,6 +163,12 @@ def pictures_in(folder: Path) -> list[Path]:
     if not found:
         raise InputError(f"the folder {folder} holds no pictures ({', '.join(PICTURES)})")
     return found
+
+
+def sample_pictures(folder: Path) -> list[Path]:
+    """Pictures that come with a domain, for a first try."""
+    samples = folder / "samples"
+    return pictures_in(samples) if samples.is_dir() and any(samples.glob("*.png")) else []
 
 
 def write_json(content: Any, target: str | None, *, overwrite: bool) -> None:

@@ -19,6 +19,7 @@ SEPARATOR = "\x1f"
 """Joins the two values of `--also` between `main` and `also_pairs`: typer options take one value each."""
 
 PAIRED = ("--also",)
+KEYWORD_ONLY = inspect.Parameter.KEYWORD_ONLY
 
 
 @dataclass(frozen=True)
@@ -41,17 +42,34 @@ def layer_limit(text: str) -> int | str:
     return int(text)
 
 
+SELECTING = ("global", "svm")
+
 METHOD_OPTIONS = (
-    MethodOption(
-        "threshold", float, ("global", "svm"), "Drop channels of smaller relevance, instead of counting them."
-    ),
-    MethodOption("relevance", str, ("global", "svm"), "'cosine', or 'consistent': also by how alike a channel acts."),
-    MethodOption("max_resolution", str, ("global", "svm"), "Finest layers edited, in pixels, or 'all'.", layer_limit),
-    MethodOption("to_rgb", bool, ("global", "svm"), "Also edit the layers that only add colour."),
+    MethodOption("threshold", float, SELECTING, "Drop channels of smaller relevance, instead of counting channels."),
+    MethodOption("relevance", str, SELECTING, "'cosine', or 'consistent': also by how alike a channel acts."),
+    MethodOption("max_resolution", str, SELECTING, "Finest layers edited, in pixels, or 'all'.", layer_limit),
+    MethodOption("regularization", float, ("svm",), "C of the SVM."),
+    MethodOption("num_positives", int, ("svm",), "Images retrieved for the text."),
+    MethodOption("num_negatives", int, ("svm",), "Images retrieved against it."),
+    MethodOption("negatives", str, ("svm",), "'farthest' from the text, or 'random' others."),
+    MethodOption("query", str, ("svm",), "'plain', the text as it is, or 'ensemble', in the domain's templates."),
+    MethodOption("steps", int, ("optimize",), "Optimisation steps."),
+    MethodOption("learning_rate", float, ("optimize",), "Learning rate on the plateau."),
+    MethodOption("rampup", float, ("optimize",), "Share of the steps in which it rises."),
+    MethodOption("rampdown", float, ("optimize",), "Share of the steps in which it falls."),
+    MethodOption("latent_l2", float, ("optimize",), "Weight of the distance to the start."),
+    MethodOption("identity", float, ("optimize",), "Weight of the identity loss, e.g. 0.005."),
+    MethodOption("space", str, ("optimize",), "'w+' or 's'."),
+    MethodOption("resolution", int, ("optimize",), "Side of the image that CLIP sees."),
+    MethodOption("patience", int, ("optimize",), "Stop early after so many steps without a gain on held-out views."),
+    MethodOption("num_views", int, ("optimize",), "Held-out views for that."),
+    MethodOption("to_rgb", bool, (*SELECTING, "optimize"), "Also edit the layers that only add colour."),
 )
+"""In the order of `--help`. `num_channels`, `seed` and `neutral` are options of the commands themselves."""
 
 Domain = Annotated[str, typer.Option("--domain", "-d", help="A folder with domain.toml, or a built-in domain.")]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, …; the GPU where there is one.", show_default=False)]
+Photo = Annotated[str, typer.Argument(metavar="PHOTO", help="A picture, or a latent file of 'textmorph invert'.")]
 Out = Annotated[str | None, typer.Option("--out", "-o", help="File or folder to write; beside the input if left out.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that are there already.")]
 Json = Annotated[str | None, typer.Option("--json", metavar="FILE|-", help="Write the records as JSON; - for stdout.")]
@@ -169,34 +187,36 @@ def strength_steps(text: str, *, limit: int = 101) -> list[float]:
     return [round(first + i * step, 9) for i in range(num)]
 
 
-def with_method_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command, in place of its parameter `method_options`, one option per row of `METHOD_OPTIONS`.
+def with_method_options(*methods: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Give a command, in place of its parameter `method_options`, one option per field of these methods (or of all).
 
     The command gets those that were given, as a dict of fields.
     """
-    signature = inspect.signature(function, eval_str=True)
-    own = [p for p in signature.parameters.values() if p.name != "method_options"]
-    added = [
-        inspect.Parameter(row.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_annotation(row))
-        for row in METHOD_OPTIONS
-    ]
+    rows = [row for row in METHOD_OPTIONS if not methods or set(methods) & set(row.methods)]
 
-    @functools.wraps(function)
-    def with_options(**values: Any) -> Any:
-        given = {row.name: values.pop(row.name) for row in METHOD_OPTIONS}
-        fields = {name: None if value == "all" else value for name, value in given.items() if value is not None}
-        return function(**values, method_options=fields)
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        signature = inspect.signature(function, eval_str=True)
+        own = [p for p in signature.parameters.values() if p.name != "method_options"]
+        added = [inspect.Parameter(r.name, KEYWORD_ONLY, default=None, annotation=_annotation(r)) for r in rows]
 
-    del with_options.__wrapped__  # type: ignore[attr-defined]
-    parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own] + added
-    with_options.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
-    with_options.__annotations__ = {p.name: p.annotation for p in parameters}
-    return with_options
+        @functools.wraps(function)
+        def with_options(**values: Any) -> Any:
+            given = {row.name: values.pop(row.name) for row in rows}
+            fields = {name: None if value == "all" else value for name, value in given.items() if value is not None}
+            return function(**values, method_options=fields)
+
+        del with_options.__wrapped__
+        parameters = [p.replace(kind=KEYWORD_ONLY) for p in own] + added
+        with_options.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+        with_options.__annotations__ = {p.name: p.annotation for p in parameters}
+        return with_options
+
+    return decorate
 
 
 def _annotation(row: MethodOption) -> Any:
     flags = (f"--{row.name.replace('_', '-')}",) if row.kind is bool else ()
-    panel = "Only for the method " + " and ".join(row.methods)
+    panel = f"Of the method{'s' if len(row.methods) > 1 else ''} {' and '.join(row.methods)}"
     return Annotated[
         row.kind | None,
         typer.Option(*flags, help=row.help, rich_help_panel=panel, parser=row.parser, show_default=False),

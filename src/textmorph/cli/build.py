@@ -1,0 +1,188 @@
+"""`bank build`, `corpus build` and `tune`: what is made once per domain, and the search for good values."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ..errors import OptionError
+from ..files import check_output
+from . import console
+from .console import command, load_editor, say
+from .options import Device, Domain, Json, Method, Neutral, Overwrite, Seed, counts, strength_steps, with_method_options
+
+bank_app = typer.Typer(help="The channel bank: what every style channel does, as CLIP sees it.", no_args_is_help=True)
+corpus_app = typer.Typer(help="The corpus: embedded images, which the method svm learns from.", no_args_is_help=True)
+
+Limit = Annotated[str, typer.Option("--max-resolution", help="Finest layers probed, in pixels, or 'all'.")]
+BatchSize = Annotated[int | None, typer.Option(min=2, help="Pictures drawn at once.")]
+
+
+@bank_app.command("build")
+@command
+def build_bank(
+    num_samples: Annotated[int, typer.Option(min=1, help="Samples that every channel is probed at.")] = 100,
+    magnitude: Annotated[float, typer.Option(help="How far, in standard deviations.")] = 5.0,
+    probe: Annotated[str, typer.Option(help="'paper': s ± 5 σ; 'reference': mean ± 5 σ.")] = "paper",
+    max_resolution: Limit = "128",
+    to_rgb: Annotated[bool, typer.Option("--to-rgb", help="Also the layers that only add colour.")] = False,
+    batch_size: BatchSize = None,
+    seed: Seed = 0,
+    out: Annotated[str | None, typer.Option("--out", "-o", help="[default: bank.safetensors in the domain]")] = None,
+    overwrite: Overwrite = False,
+    domain: Domain = "portraits",
+    device: Device = None,
+) -> None:
+    """Measure what every style channel does to pictures. Done once per domain; it takes a while.
+
+    textmorph bank build --domain my-domain
+    """
+    from ..domains import load_domain
+
+    layers = _layers(max_resolution)
+    found = load_domain(domain, device=device or "cpu")
+    target = check_output(Path(out).expanduser() if out else found.folder / "bank.safetensors", overwrite=overwrite)
+    with console.busy("loading"):
+        from ..channel_bank import build_bank as build
+
+        networks = found.generator, found.embedder
+    how: Any = probe  # checked by build_bank
+    with console.progress_bar("probing channels") as tell:
+        bank = build(
+            *networks, num_samples=num_samples, magnitude=magnitude, probe=how, max_resolution=layers,
+            to_rgb=to_rgb, batch_size=batch_size, seed=seed, progress=tell,
+        )  # fmt: skip
+    bank.save(target, overwrite=overwrite)
+    moving = int((bank.effects.norm(dim=1) > 0).sum())
+    say(str(target), style="bold")
+    say(f"  {len(bank.channels)} style channels probed at {num_samples} samples; {moving} of them change the picture")
+
+
+@corpus_app.command("build")
+@command
+def build_corpus(
+    images: Annotated[
+        str | None, typer.Argument(metavar="[IMAGES]", help="A folder of pictures; else they are drawn.")
+    ] = None,
+    num: Annotated[int, typer.Option("--num", "-n", min=2, help="How many to draw.")] = 10_000,
+    seed: Seed = 0,
+    truncation: Annotated[float, typer.Option(min=0, max=1, help="Of the drawn pictures.")] = 1.0,
+    batch_size: BatchSize = None,
+    out: Annotated[
+        str | None,
+        typer.Option(
+            "--out", "-o",
+            help="A .safetensors file, or a folder, in which an interrupted build goes on.  "
+            "[default: corpus.safetensors in the domain]",
+        ),
+    ] = None,
+    overwrite: Overwrite = False,
+    domain: Domain = "portraits",
+    device: Device = None,
+) -> None:  # fmt: skip
+    """Embed pictures, drawn by the generator or from a folder, for the method svm. Done once per domain.
+
+    textmorph corpus build --domain my-domain photos/
+    """
+    from ..domains import load_domain
+
+    found = load_domain(domain, device=device or "cpu")
+    target = Path(out).expanduser() if out else found.folder / "corpus.safetensors"
+    single = target.suffix == ".safetensors"
+    if single:
+        check_output(target, overwrite=overwrite)
+    files = console.pictures_in(Path(images).expanduser()) if images is not None else None
+    with console.busy("loading"):
+        from ..corpus import Corpus
+
+        source: Any = found.generator if files is None else files
+        embedder = found.embedder
+        encoder = found.encoder if files is not None else None
+    with console.progress_bar("embedding") as tell:
+        corpus = Corpus.build(
+            source, embedder, num=num, seed=seed, truncation=truncation, encoder=encoder, batch_size=batch_size or 32,
+            path=None if single else target, progress=tell,
+        )  # fmt: skip
+    if single:
+        corpus.save(target, overwrite=overwrite)
+    say(str(target), style="bold")
+    say(f"  {len(corpus)} pictures embedded")
+    skipped = corpus.info.get("skipped", [])
+    for name in skipped:
+        console.say_warning(f"{name} could not be read and was left out")
+    if skipped:
+        raise typer.Exit(console.FAILED)
+
+
+@command
+@with_method_options("global", "svm")
+def tune(
+    prompts: Annotated[list[str], typer.Argument(metavar="TEXT...", help="The texts to tune for.")],
+    images: Annotated[str | None, typer.Option(help="A folder of pictures to tune on; else they are drawn.")] = None,
+    num: Annotated[int, typer.Option("--num", "-n", min=1, help="How many to draw.")] = 20,
+    strengths: Annotated[str, typer.Option(metavar="FROM:TO:STEP", help="Strengths to try.")] = "2:6:0.5",
+    thresholds: Annotated[
+        str | None, typer.Option(metavar="B,B,…", help="Thresholds to try.  [default: those of the paper]")
+    ] = None,
+    num_channels: Annotated[
+        str | None, typer.Option("--num-channels", "-k", metavar="N,N,…", help="Numbers of channels to try instead.")
+    ] = None,
+    neutral: Neutral = None,
+    method: Method = "svm",
+    seed: Seed = 0,
+    json: Json = None,
+    overwrite: Overwrite = False,
+    domain: Domain = "portraits",
+    device: Device = None,
+    method_options: dict[str, Any] | None = None,
+) -> None:
+    """Search strength and threshold of highest CLIP cosine over a set of pictures, as StyleCLIP-FEU chose them.
+
+    textmorph tune "a smiling face" "glasses" --images validation/ --method svm
+    """
+    quiet = console.check_json(json, overwrite=overwrite)
+    if (method_options or {}).get("threshold") is not None:
+        raise OptionError("tune searches the threshold; give a list by --thresholds")
+    columns = strength_steps(strengths)
+    rows = None if thresholds is None else strength_steps(thresholds)
+    numbers = None if num_channels is None else counts(num_channels)
+    files = console.pictures_in(Path(images).expanduser()) if images is not None else None
+    editor = load_editor(domain, device)
+    plans = [
+        editor.plan(text, strength=1.0, neutral=neutral, method=method, seed=seed, **(method_options or {}))
+        for text in prompts
+    ]
+    wish = plans[0].wish
+    assert wish is not None
+    from ..latents import Latent
+    from ..methods.tuning import tune as search
+
+    if files is None:
+        latents = editor.generator.sample(num, seed=seed, truncation=0.7)
+    else:
+        latents = Latent.cat(editor.invert_sources([editor.open(file) for file in files]))
+    with console.progress_bar("tuning") as tell:
+        tuning = search(
+            wish.recipe, editor.generator, editor.embedder, targets=prompts, latents=latents, strengths=columns,
+            thresholds=rows, num_channels=numbers, progress=tell, **wish.inputs(editor.domain),
+        )  # fmt: skip
+    for trial in sorted(tuning.trials, key=lambda trial: -trial.score)[:10]:
+        say(f"  {_trial(trial)}", quiet=quiet)
+    say(f"best: {_trial(tuning.best)}", style="bold", quiet=quiet)
+    console.write_json(tuning.json, json, overwrite=overwrite)
+
+
+def _trial(trial: Any) -> str:
+    rule = f"threshold {trial.threshold:g}" if trial.threshold is not None else f"{trial.num_channels} channels"
+    empty = f", nothing selected for {trial.empty} texts" if trial.empty else ""
+    return f"strength {trial.strength:g}, {rule}: CLIP cosine {trial.score:.4f}{empty}"
+
+
+def _layers(text: str) -> int | None:
+    if text == "all":
+        return None
+    if not text.isdigit():
+        raise OptionError(f"--max-resolution is a number of pixels, or 'all'; not {text!r}")
+    return int(text)

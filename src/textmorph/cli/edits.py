@@ -1,0 +1,319 @@
+"""`edit` and `demo`: from words to an edited picture."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..errors import InputError, OptionError, TextmorphError
+from ..files import check_output
+from . import console
+from .console import WRITABLE, command, load_editor, say, say_error, say_warning
+from .options import (
+    Also,
+    Device,
+    Domain,
+    Edits,
+    Json,
+    Method,
+    Neutral,
+    Out,
+    Overwrite,
+    Refine,
+    Seed,
+    also_pairs,
+    count_or_auto,
+    number_or_auto,
+    saved_edits,
+    with_method_options,
+)
+
+if TYPE_CHECKING:
+    from ..editor import Editor, Result
+    from ..plans import Plan
+    from ..sources import Source
+
+BATCH = 8
+"""Photos of a folder that the encoder sees at once."""
+
+Channels = Annotated[
+    str | None,
+    typer.Option("--num-channels", "-k", metavar="N|auto", help="Style channels to move.  [default: searched]"),
+]
+
+
+@command
+@with_method_options()
+def edit(
+    photo: Annotated[str, typer.Argument(metavar="PHOTO|FOLDER", help="A picture, a latent file, or a folder.")],
+    prompt: Annotated[str | None, typer.Argument(metavar="[TEXT]", help="What the picture should show.")] = None,
+    strength: Annotated[
+        str, typer.Option("--strength", "-s", metavar="N|auto", help="How far; negative for the opposite.")
+    ] = "auto",
+    neutral: Neutral = None,
+    num_channels: Channels = None,
+    method: Method = "global",
+    also: Also = None,
+    edit: Edits = None,
+    keep_identity: Annotated[
+        float | None,
+        typer.Option(help="Least identity (cosine) for automatic strength.  [default: the domain's, mostly 0.7]"),
+    ] = None,
+    refine: Refine = 0,
+    seed: Seed = 0,
+    out: Out = None,
+    before_after: Annotated[
+        bool | None,
+        typer.Option(help="Also write before and after in one picture.  [default: yes, but not for a folder]"),
+    ] = None,
+    show_retrieved: Annotated[
+        bool, typer.Option("--show-retrieved", help="Also write the pictures that the method svm learned from.")
+    ] = False,
+    overwrite: Overwrite = False,
+    json: Json = None,
+    domain: Domain = "portraits",
+    device: Device = None,
+    method_options: dict[str, Any] | None = None,
+) -> None:
+    """Edit a picture, or every picture of a folder, by a text.
+
+    textmorph edit me.png "a person with purple hair"
+
+    textmorph edit me.png "grey hair" --neutral "hair" --strength 4 --num-channels 20
+
+    textmorph edit me.png "a smile" --strength 2 --also "glasses" 3 --also "a beard" -2
+
+    textmorph edit photos/ "a smiling face" --out edited/
+    """
+    quiet = console.check_json(json, overwrite=overwrite)
+    if prompt is None and not edit:
+        raise OptionError("nothing to do: give a text, or a saved edit with --edit")
+    if show_retrieved and method != "svm":
+        raise OptionError(f"--show-retrieved belongs to the method svm, not to {method!r}")
+    path = Path(photo).expanduser()
+    name = console.slug(prompt if prompt is not None else Path(saved_edits(edit)[0][0]).stem)
+    task = _Task(name=name, folder=path.is_dir(), overwrite=overwrite, quiet=quiet, before_after=before_after)
+    jobs = list(_jobs(path, out, task))
+    if not task.folder:
+        for target in task.targets(jobs[0].target):
+            check_output(target, overwrite=overwrite)
+    editor = load_editor(domain, device)
+    plan = editor.plan(
+        prompt, strength=number_or_auto(strength, "strength"), neutral=neutral,
+        num_channels=count_or_auto(num_channels), method=method, also=also_pairs(also), edits=saved_edits(edit),
+        keep_identity=keep_identity, refine=refine, seed=seed, **(method_options or {}),
+    )  # fmt: skip
+    if show_retrieved:
+        _write_retrieved(plan, editor, jobs[0].target, task)
+    _edit_all(editor, plan, jobs, task)
+    records = [job.record for job in jobs if job.record is not None]
+    console.write_json(records if task.folder else records[0] if records else None, json, overwrite=overwrite)
+    _end(jobs, task)
+
+
+@dataclass
+class _Job:
+    """One photo of a run, where its result goes, and what became of it."""
+
+    photo: Path
+    target: Path
+    record: dict[str, Any] | None = None
+    skipped: bool = False
+    error: TextmorphError | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Task:
+    """What holds for all photos of a run."""
+
+    name: str
+    folder: bool
+    overwrite: bool
+    quiet: bool
+    before_after: bool | None
+
+    @property
+    def writes_before_after(self) -> bool:
+        return not self.folder if self.before_after is None else self.before_after
+
+    def targets(self, target: Path) -> list[Path]:
+        """Everything written for one result."""
+        from ..record import sidecar_path
+
+        beside = [target.with_name(f"{target.stem}-before-after.png")] if self.writes_before_after else []
+        return [target, *beside] + ([sidecar_path(target)] if target.suffix.lower() != ".png" else [])
+
+
+def _jobs(path: Path, out: str | None, task: _Task) -> Iterable[_Job]:
+    if not task.folder:
+        if not path.exists():
+            raise InputError(f"there is no file {path}")
+        yield _Job(path, console.output_path(out, path.parent, f"{path.stem}-{task.name}.png", suffixes=WRITABLE))
+        return
+    folder = Path(out).expanduser() if out is not None else path.with_name(f"{path.resolve().name}-{task.name}")
+    if out is not None and folder.suffix.lower() in WRITABLE:
+        raise OptionError(f"{path} is a folder, so --out is one too, not {out!r}")
+    photos = console.pictures_in(path)
+    console.make_folder(folder)
+    stems = [photo.stem for photo in photos]
+    for photo in photos:
+        stem = photo.stem if stems.count(photo.stem) == 1 else photo.name
+        yield _Job(photo, folder / f"{stem}-{task.name}.png")
+
+
+def _edit_all(editor: Editor, plan: Plan, jobs: list[_Job], task: _Task) -> None:
+    """Edit every photo, in batches; of a folder, the good ones are done and the bad ones kept for the end."""
+    with console.progress_bar("editing") as tell:
+        for start in range(0, len(jobs), BATCH):
+            opened: list[tuple[_Job, Source]] = []
+            for job in jobs[start : start + BATCH]:
+                with _kept(job, task):
+                    source = editor.open(job.photo)
+                    if not (task.folder and _is_done(editor, plan, source, job, task)):
+                        opened.append((job, source))
+            latents = editor.invert_sources([source for _, source in opened], refine=plan.refine)
+            for (job, source), latent in zip(opened, latents, strict=True):
+                with _kept(job, task):
+                    started = time.perf_counter()
+                    result = editor.carry_out(plan, source, latent=latent, progress=None if task.folder else tell)
+                    _write(result, job, task, time.perf_counter() - started)
+            if task.folder:
+                tell(min(start + BATCH, len(jobs)), len(jobs))
+
+
+class _kept:
+    """Keeps an error about one photo of a folder, so that the others are done; with a single photo it goes on."""
+
+    def __init__(self, job: _Job, task: _Task) -> None:
+        self.job, self.task = job, task
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> bool:
+        if not (self.task.folder and isinstance(error, TextmorphError)):
+            return False
+        self.job.error = error
+        return True
+
+
+def _is_done(editor: Editor, plan: Plan, source: Source, job: _Job, task: _Task) -> bool:
+    """Whether the result is there already, made by this very plan; any other file that is there is an error."""
+    from ..record import read_record
+
+    if task.overwrite or not job.target.exists():
+        return False
+    try:
+        record = read_record(job.target)
+    except InputError:
+        record = {}
+    if editor.is_done(record, plan, source):
+        job.record, job.skipped = record, True
+        return True
+    check_output(job.target)
+    return False
+
+
+def _write(result: Result, job: _Job, task: _Task, seconds: float) -> None:
+    for target in task.targets(job.target):
+        check_output(target, overwrite=task.overwrite)
+    result.save(job.target, overwrite=task.overwrite)
+    job.record = result.record
+    if task.writes_before_after:
+        from ..images import write_image
+
+        beside = job.target.with_name(f"{job.target.stem}-before-after.png")
+        write_image(result.before_after(), beside, overwrite=task.overwrite)
+    if task.folder:
+        for warning in result.warnings:
+            say_warning(f"{job.photo.name}: {warning}")
+        return
+    say(str(job.target), style="bold", quiet=task.quiet)
+    if task.writes_before_after:
+        say(f"  before and after: {beside}", quiet=task.quiet)
+    _explain(result.record, quiet=task.quiet)
+    say(f"  {seconds:.1f} s", style="dim", quiet=task.quiet)
+    for warning in result.warnings:
+        say_warning(warning)
+
+
+def _explain(record: dict[str, Any], *, quiet: bool) -> None:
+    """What was done and what came of it, in a few lines."""
+    for told in record["edits"]:
+        name = f"'{told['prompt']}'" if told["kind"] == "text" else Path(told["file"] or "an edit").name
+        channels = f", {told['channels']} channels" if "channels" in told else ""
+        say(f"  {name}: strength {told['strength']:g}{channels}", quiet=quiet)
+    if record["automatic"]:
+        say(f"  automatic strength: {record['automatic']['reason']}", quiet=quiet)
+    scores = record["scores"]
+    parts = {
+        "CLIP gain": _signed(scores["clip_gain"]),
+        "by the witness": _signed(scores["witness_gain"]),
+        "identity kept": None if scores["identity"] is None else f"{scores['identity']:.2f}",
+        "change outside of the edit": f"{scores['change_outside']:.1%}",
+    }
+    say("  " + ", ".join(f"{name} {value}" for name, value in parts.items() if value is not None), quiet=quiet)
+
+
+def _signed(value: float | None) -> str | None:
+    return None if value is None else f"{value:+.3f}"
+
+
+def _end(jobs: list[_Job], task: _Task) -> None:
+    """Report on a folder, and choose the exit code."""
+    if not task.folder:
+        return
+    failed = [job for job in jobs if job.error is not None]
+    skipped = sum(job.skipped for job in jobs)
+    done = len(jobs) - len(failed) - skipped
+    before = f", {skipped} were done before" if skipped else ""
+    say(f"{jobs[0].target.parent}: {done} of {len(jobs)} pictures edited{before}", style="bold", quiet=task.quiet)
+    for job in failed:
+        assert job.error is not None
+        say_error(job.error, job.photo.name)
+    codes = {console.exit_code(job.error) for job in failed if job.error is not None}
+    if codes:
+        raise typer.Exit(console.FAILED if console.FAILED in codes else console.KEPT)
+
+
+def _write_retrieved(plan: Plan, editor: Editor, target: Path, task: _Task) -> None:
+    from ..images import write_image
+    from ..series import retrieved_sheet
+
+    beside = target.with_name(f"{target.stem}-retrieved.png")
+    check_output(beside, overwrite=task.overwrite)
+    write_image(retrieved_sheet(editor, plan), beside, overwrite=task.overwrite)
+    say(f"retrieved pictures: {beside}", quiet=task.quiet)
+
+
+@command
+def demo(
+    prompt: Annotated[
+        str, typer.Argument(metavar="[TEXT]", help="What the picture should show.")
+    ] = "a person with purple hair",
+    out: Annotated[str, typer.Option("--out", "-o", help="Folder to write to.")] = "out",
+    seed: Annotated[int, typer.Option(min=0, help="Of the portrait, where one has to be drawn.")] = 1,
+    domain: Domain = "portraits",
+    device: Device = None,
+) -> None:
+    """Edit a sample portrait, and say where the picture is. Run it again and it replaces its own pictures."""
+    folder = console.make_folder(Path(out).expanduser())
+    started = time.perf_counter()
+    editor = load_editor(domain, device)
+    loaded = time.perf_counter()
+    samples = console.sample_pictures(editor.domain.folder)
+    photo: Any = samples[0] if samples else editor.generator.sample(1, seed=seed, truncation=0.7)
+    source = editor.open(photo)
+    plan = editor.plan(prompt)
+    with console.progress_bar("editing") as tell:
+        result = editor.carry_out(plan, source, progress=tell)
+    stem = samples[0].stem if samples else "portrait"
+    job = _Job(folder, folder / f"{stem}-{console.slug(prompt)}.png")
+    task = _Task(name=console.slug(prompt), folder=False, overwrite=True, quiet=False, before_after=True)
+    _write(result, job, task, time.perf_counter() - loaded)
+    say(f"  and {loaded - started:.1f} s for loading the networks", style="dim")

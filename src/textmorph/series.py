@@ -1,0 +1,160 @@
+"""Many pictures of one wish: the grid of strengths against numbers of channels, and the sweep from one to another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from .errors import InputError, OptionError
+from .images import contact_sheet
+from .latents import Latent
+from .record import Record, unpack_latent
+
+if TYPE_CHECKING:
+    from .editor import Editor
+    from .plans import Plan
+    from .sources import Source
+    from .wishes import Progress, Wish
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Series:
+    """Pictures of one wish, in order, and how they were made.
+
+    Args:
+        frames: images, [1, 3, R, R] each, in [-1, 1].
+        record: how they were made; JSON.
+    """
+
+    frames: list[Tensor]
+    record: Record
+
+    def sheet(self) -> Image.Image:
+        """The grid as one labelled picture: strengths from left to right, numbers of channels from top to bottom."""
+        strengths, counts = self.record["strengths"], self.record["channel_counts"]
+        wish = self.record["edits"][0]
+        neutral = f" (neutral: {wish['neutral']})" if wish["neutral"] else ""
+        return contact_sheet(
+            self.frames,
+            columns=len(strengths),
+            column_titles=[f"strength {strength:g}" for strength in strengths],
+            row_titles=[_channels(count) for count in counts],
+            title=f"{wish['prompt']}{neutral}",
+        )
+
+
+def grid(
+    editor: Editor,
+    plan: Plan,
+    source: Source,
+    *,
+    strengths: Sequence[float],
+    channel_counts: Sequence[int],
+    progress: Progress | None = None,
+) -> Series:
+    """Draw a wish at every strength and number of channels, row by row.
+
+    Args:
+        plan: its wish; its own strength does not count.
+        strengths, channel_counts: what is varied.
+        progress: called with pictures done and their number.
+
+    Raises:
+        OptionError: the method selects no number of channels.
+
+    Source: Patashnik et al. 2021, arXiv:2103.17249, Fig. 6.
+    """
+    if plan.wish is None or not plan.wish.searches_channels:
+        raise OptionError("a grid varies the number of channels, which this method does not select")
+    wishes = [plan.wish.with_channels(count) for count in channel_counts]
+    latent = editor.invert_source(source, refine=plan.refine)
+    record = editor.describe(plan, source, latent) | {
+        "kind": "grid",
+        "strengths": [float(strength) for strength in strengths],
+        "channel_counts": list(channel_counts),
+        "edits": [{"kind": "text", **plan.wish.about}],
+    }
+    return Series(frames=_draw(editor, wishes, latent, strengths, progress), record=record)
+
+
+def sweep(
+    editor: Editor, plan: Plan, source: Source, *, strengths: Sequence[float], progress: Progress | None = None
+) -> Series:
+    """Draw a wish at one strength after another.
+
+    Args:
+        plan: its wish; its own strength does not count.
+        strengths: one per frame.
+        progress: called with frames done and their number.
+    """
+    if plan.wish is None:
+        raise OptionError("a sweep needs a text")
+    latent = editor.invert_source(source, refine=plan.refine)
+    record = editor.describe(plan, source, latent) | {
+        "kind": "sweep",
+        "strengths": [float(strength) for strength in strengths],
+        "channel_counts": [None],
+        "edits": [{"kind": "text", **plan.wish.about}],
+    }
+    return Series(frames=_draw(editor, [plan.wish], latent, strengths, progress), record=record)
+
+
+def replay(editor: Editor, record: Mapping[str, Any], *, progress: Progress | None = None) -> Series:
+    """Draw the pictures of a grid's or sweep's record again; errors as in `Editor.replay`."""
+    editor.check_parts(record)
+    try:
+        latent = unpack_latent(record["input_latent"]).to(editor.generator.mean_w.device)
+        wish = editor.recorded_wish(record["edits"][0])
+        counts, strengths = list(record["channel_counts"]), [float(strength) for strength in record["strengths"]]
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise InputError(f"this record is damaged: {error!r}") from error
+    wishes = [wish if count is None else wish.with_channels(count) for count in counts]
+    return Series(frames=_draw(editor, wishes, latent, strengths, progress), record=dict(record))
+
+
+def retrieved_sheet(editor: Editor, plan: Plan, *, num: int = 10) -> Image.Image:
+    """The pictures that the SVM method learns from, best first: like the text above, unlike it below.
+
+    Raises:
+        OptionError: another method.
+
+    Source: Baba et al. 2023, arXiv:2304.00964, Fig. 6.
+    """
+    if plan.wish is None or not hasattr(plan.wish.recipe, "retrieve"):
+        raise OptionError("only the method svm retrieves pictures")
+    inputs = plan.wish.inputs(editor.domain)
+    corpus = inputs["corpus"]
+    ends = plan.wish.recipe.retrieve(
+        editor.embedder, target=plan.wish.prompt, corpus=corpus, templates=inputs["templates"]
+    )
+    num = min(num, *(len(end.rows) for end in ends))
+    pictures = [corpus.pictures(end.rows[:num], generator=editor.generator, size=128) for end in ends]
+    labels = [f"{score:.3f}" for end in ends for score in end.scores[:num].tolist()]
+    return contact_sheet(
+        torch.cat(pictures), columns=num, labels=labels, row_titles=["positive", "negative"], title=plan.wish.prompt
+    )
+
+
+@torch.no_grad()
+def _draw(
+    editor: Editor, wishes: list[Wish], latent: Latent, strengths: Sequence[float], progress: Progress | None
+) -> list[Tensor]:
+    """One picture at a time, so that every one is what `edit` would draw, to the last bit."""
+    frames: list[Tensor] = []
+    for wish in wishes:
+        edit = editor.find(wish, latent)
+        for strength in strengths:
+            lifted = latent if latent.space == edit.space else editor.generator.to_space(latent, edit.space)
+            frames.append(editor.render(edit(lifted, strength)))
+            if progress is not None:
+                progress(len(frames), len(wishes) * len(strengths))
+    return frames
+
+
+def _channels(count: int | None) -> str:
+    return "" if count is None else f"{count} channel{'' if count == 1 else 's'}"
