@@ -66,7 +66,7 @@ def regression_loss(image: Tensor, target: Tensor) -> Tensor:
     return loss
 
 
-def train_generator(minutes: float, *, batch: int = 32, low_resolution_until: float = 0.4) -> None:
+def train_generator(minutes: float, *, batch: int = 16, low_resolution_until: float = 0.4) -> None:
     """Regress the generator: first at half resolution, where a picture costs a third, then at full.
 
     On two cores 60 minutes give about 200 000 pictures; on a GPU five minutes do.

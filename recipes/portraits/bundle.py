@@ -1,0 +1,142 @@
+"""Write what was trained as a domain folder, and the judges beside the recipe; then build bank and corpus with it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from textmorph import load_generator
+from textmorph.channel_bank import build_bank
+from textmorph.checkpoints import native
+from textmorph.corpus import Corpus
+from textmorph.embedders import load_embedder
+
+from . import attributes as A
+from . import captions, clip, data, encoder, generator, identity, judge
+from .render import render
+
+DOMAIN = Path("src/textmorph/assets/portraits")
+JUDGES = Path("recipes/portraits/judges")
+BANK_SAMPLES = 20
+CORPUS_SIZE = 6000
+SAMPLES = 8
+
+ORIGIN = {
+    "source": "trained from scratch on drawn portraits, recipes/portraits",
+    "licence": "Apache-2.0",
+}
+
+
+def write_bundle() -> None:
+    """Write the domain folder and the judges; parts that did not change are kept. Bank: 10 minutes on two cores."""
+    DOMAIN.mkdir(parents=True, exist_ok=True)
+    JUDGES.mkdir(parents=True, exist_ok=True)
+    made = generator.finished()
+    _network(DOMAIN / "generator.safetensors", made, "generator", "stylegan2")
+    _network(DOMAIN / "encoder.safetensors", encoder.load_trained_encoder(), "encoder", encoder.CONFIG.variant)
+    _network(DOMAIN / "identity.safetensors", identity.load_identity_net("identity"), "identity", "arcface")
+    clip.export("clip", DOMAIN / "clip")
+    clip.export("witness", DOMAIN / "witness")
+    _network(JUDGES / "identity.safetensors", identity.load_identity_net("identity_judge"), "identity", "arcface")
+    _network(JUDGES / "attributes.safetensors", judge.load_judge(), "judge", "attributes")
+    write_samples()
+    write_bank_and_corpus()
+    write_toml()
+    size = sum(f.stat().st_size for f in DOMAIN.rglob("*") if f.is_file())
+    print(f"{DOMAIN}: {size / 1e6:.1f} MB")
+
+
+def write_bank_and_corpus() -> None:
+    """Build the channel bank and the corpus with the networks of the folder, so that their hashes are those of users."""
+    made, embedder = load_generator(DOMAIN / "generator.safetensors"), load_embedder(DOMAIN / "clip")
+    bank = build_bank(
+        made, embedder, num_samples=BANK_SAMPLES, truncation=1.0, seed=21, autocast=torch.bfloat16,
+        progress=_progress("bank"),
+    )  # fmt: skip
+    bank.save(DOMAIN / "bank.safetensors", overwrite=True, dtype=torch.float16)
+    corpus = Corpus.from_generator(made, embedder, CORPUS_SIZE, seed=22, progress=_progress("corpus"))
+    corpus.save(DOMAIN / "corpus.safetensors", overwrite=True)
+
+
+def write_samples() -> None:
+    """The first held-out portraits as picture files, for `textmorph demo` and the studio."""
+    folder = DOMAIN / "samples"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    cols, _ = data.records("test", SAMPLES)
+    for i in range(SAMPLES):
+        Image.fromarray(render(A.portrait(cols, i), 256)).save(folder / f"portrait-{i + 1}.png", optimize=True)
+
+
+def write_toml(**measured: float) -> None:
+    """Write domain.toml, with the hashes of the files; `measured` are values found by the report."""
+    kept = _measured()
+    kept.update(measured)
+    (DOMAIN / "measured.json").write_text(json.dumps(kept, indent=2, sort_keys=True) + "\n")
+    templates = ",\n".join(f"    {json.dumps(t)}" for t in captions.TEMPLATES)
+    numbers = "".join(f"{name} = {value:g}\n" for name, value in sorted(kept.items()))
+    hashed = sorted(f for f in DOMAIN.glob("*.safetensors"))
+    hashes = "".join(f'"{f.name}" = "{hashlib.sha256(f.read_bytes()).hexdigest()}"\n' for f in hashed)
+    (DOMAIN / "domain.toml").write_text(
+        f"""# The embedded domain: drawn portraits. Written by recipes/portraits; MODEL_CARD.md tells how it was made.
+name = "portraits"
+title = "Portraits"
+description = "Drawn portraits with known attributes: the offline default."
+licence = "Apache-2.0"
+generator = "generator.safetensors"
+encoder = "encoder.safetensors"
+embedder = "clip"
+identity = "identity.safetensors"
+witness = "witness"
+bank = "bank.safetensors"
+corpus = "corpus.safetensors"
+crop = "square"
+neutral = "{captions.NEUTRAL}"
+{numbers}templates = [
+{templates},
+]
+
+[hashes]
+{hashes}"""
+    )
+
+
+def _measured() -> dict[str, float]:
+    path = DOMAIN / "measured.json"
+    values: dict[str, float] = json.loads(path.read_text()) if path.exists() else {}
+    return values
+
+
+def _network(path: Path, network: Any, kind: str, architecture: str) -> None:
+    config = vars(network.config) if hasattr(network, "config") else {}
+    native.write(
+        path, network.state_dict(), kind=kind, architecture=architecture, config=config, provenance=ORIGIN,
+        dtype=torch.float16, overwrite=True,
+    )  # fmt: skip
+
+
+def _progress(label: str) -> Callable[[int, int], None]:
+    begin = last = time.monotonic()
+
+    def tell(done: int, total: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last > 20:
+            print(f"{label}: {done}/{total}, {(now - begin) * (total - done) / done / 60:.1f} min left", flush=True)
+            last = now
+
+    return tell
+
+
+def numbers(values: np.ndarray[Any, Any]) -> list[float]:
+    """JSON-able floats."""
+    return [round(float(v), 5) for v in values]

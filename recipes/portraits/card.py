@@ -1,0 +1,95 @@
+"""The model card, written from the report: data, training, figures, limits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .bundle import BANK_SAMPLES, CORPUS_SIZE, DOMAIN
+from .data import SIZES
+
+
+def write_card(report: dict[str, Any]) -> None:
+    """Write MODEL_CARD.md into the domain folder."""
+    clip, witness, encoder, made = report["clip"], report["witness"], report["encoder"], report["generator"]
+    training = "\n".join(f"| {s} | {t['steps']:,} | {t['minutes']} |" for s, t in report["training"].items())
+    goals = "\n".join(
+        f"| {name} | {g['value']} | {g['goal']} | {'yes' if g['met'] else '**no**'} |" for name, g in report["goals"].items()
+    )
+    words = "\n".join(
+        f"| {a} | {v['single']:.1%} | {v['ensemble']:.1%} | {witness['zero_shot'][a]['single']:.1%} |"
+        for a, v in clip["zero_shot"].items()
+    )
+    judge = report["judge"]
+    judged = "\n".join(f"| {a} | {v} | {judge['generated'][a]} |" for a, v in judge["renders"].items())
+    differences = ", ".join(f"{a} {v:.1%}" for a, v in made["frequency_difference"].items())
+    kept = ", ".join(f"{a} {v:.1%}" for a, v in encoder["kept"].items())
+    distance = "\n".join(f"| {name} | {value} |" for name, value in made["frechet"].items())
+    (DOMAIN / "MODEL_CARD.md").write_text(
+        f"""# Portraits, the embedded domain of textmorph
+
+A small world for editing faces with words, without a download: drawn portraits and the networks trained on them, in
+the formats and through the code that photographs would take. Licence Apache-2.0, weights included. {report["size_mb"]} MB.
+Written by `make portraits-report`; every figure below is measured, on renders and phrasings that nothing was trained on.
+
+## What it is not
+It knows drawn portraits of one kind and {SIZES["base"] + SIZES["varied"]:,} captioned ones at that; a photograph is far from it, and
+textmorph says so. Its CLIP reads the words of its captions and no others. **The generator was not trained
+adversarially**: it was regressed from clean attribute vectors, and its mapping network was then distilled to work from
+Gaussian z. Disentanglement is therefore partly built in, and results here predict nothing for FFHQ.
+Hair colours, make-up and earrings follow a prior that leans on stereotypes (beards only on masculine faces, make-up
+mostly on feminine ones), so that correlations exist to be disentangled; it is no statement about people.
+
+## Goals and what was reached
+| figure | measured | goal | reached |
+|---|---|---|---|
+{goals}
+
+## Data
+{sum(SIZES.values()):,} vector drawings (`recipes/portraits/render.py`), each fully determined by a record of 30 attributes;
+captions from `recipes/portraits/captions.py`. A fifth of the phrasings of every value is withheld from training.
+Held out: other seeds.
+
+## Training
+| stage | steps | minutes |
+|---|---|---|
+{training}
+
+Two CPU cores, one thread per stage, two stages at a time. All from scratch: `make portraits`.
+CLIP: contrastive with known matches, pairs that differ in one attribute, a directional loss on their captions, and
+attribute heads on the vision tower during training only. Identity: ArcFace over drawn persons. Encoder: towards the w of
+the record, then through the generator. Channel bank: {BANK_SAMPLES} samples at ±5 standard deviations. Corpus: {CORPUS_SIZE:,} samples.
+
+## CLIP: the right word among all values of an attribute (withheld phrasings)
+| attribute | one phrasing | all phrasings averaged | witness, one phrasing |
+|---|---|---|---|
+{words}
+
+Retrieval of one portrait among 100 by a long caption: the captioned one {clip["retrieval"]["own"]:.1%}, one that the caption fits
+{clip["retrieval"]["true"]:.1%} ({clip["retrieval"]["captions"]} captions).
+
+## Generator: {made["samples"]:,} samples
+Largest difference of a value's frequency from the prior, by the judge: {differences}.
+
+| Fréchet distance in the witness's space to held-out renders | |
+|---|---|
+{distance}
+
+Precision {made["precision"]}, recall {made["recall"]}.
+
+## Encoder: {encoder["portraits"]} held-out renders
+Identity by the second net {encoder["identity"]} (lowest tenth {encoder["identity_lowest_tenth"]}); mean absolute error {encoder["mean_absolute_error"]} of a range of 2;
+attributes kept: {kept}. A picture whose reconstruction is farther than {encoder["far_distance"]} (99 of 100 renders are nearer) is
+called far from the domain.
+
+## Identity
+Same person under another look against other persons: AUC {report["identity"]["auc"]} (second net {report["identity"]["judge_auc"]}).
+
+## Judges
+They live in `recipes/portraits/judges`, outside the package, and never enter an edit. Accuracy (for scalars: mean error as a share of
+the range) on renders, and on what the generator draws from the same records:
+
+| attribute | renders | generated |
+|---|---|---|
+{judged}
+"""
+    )
