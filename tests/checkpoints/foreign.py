@@ -1,8 +1,9 @@
-"""Writers of foreign checkpoint files, by classes under borrowed module names that exist only while a file is written."""
+"""Writers of foreign checkpoint files. Their classes have borrowed names, which exist only while a file is written."""
 
 from __future__ import annotations
 
 import pickle
+import re
 import sys
 import types
 from collections import OrderedDict
@@ -16,6 +17,9 @@ import torch
 from torch import Tensor
 
 MODULE_SOURCE = "raise RuntimeError('source code from a checkpoint was run')\n" * 100
+Tensors = Mapping[str, Tensor]
+Attributes = Mapping[str, dict[str, Any]]
+
 _BUFFERS = ("noise_const", "resample_filter", "w_avg")
 
 
@@ -92,8 +96,7 @@ def module(
     Args:
         attributes: more of them, by the path of a module (`synthesis.b4.conv1`; the root is the empty path).
     """
-    attributes = attributes or {}
-    return _module(class_name, "", tensors, attributes)
+    return _module(class_name, "", tensors, attributes or {})
 
 
 def _module(
@@ -158,20 +161,20 @@ def write_pickle(path: Path, tree: object, *, protocol: int = 4) -> Path:
 
 def write_nvidia(
     path: Path,
-    tensors: Mapping[str, Tensor],
+    tensors: Tensors,
     options: Mapping[str, Any] | None = None,
     *,
     alone: bool = False,
     protocol: int = 4,
-    attributes: Mapping[str, dict[str, Any]] | None = None,
+    attributes: Attributes | None = None,
 ) -> Path:
     """A `.pkl` of stylegan2-ada-pytorch or stylegan3."""
     averaged = generator(tensors, options, attributes)
     if alone:
         return write_pickle(path, averaged, protocol=protocol)
-    other = {name: tensor + 1 for name, tensor in list(tensors.items())[:3]}
+    other = {name: tensor + 1 for name, tensor in tensors.items()}
     tree = {
-        "G": module("Generator", other),
+        "G": generator(other, options, attributes),
         "D": module("Discriminator", {"b4.out.weight": torch.ones(1, 4)}),
         "G_ema": averaged,
         "training_set_kwargs": EasyDict(path="faces.zip", use_labels=False),
@@ -185,3 +188,91 @@ def write_torch(path: Path, tree: object, *, legacy: bool = False) -> Path:
     with borrowed():
         torch.save(tree, path, _use_new_zipfile_serialization=not legacy)
     return path
+
+
+# Our state dict in the layouts of others. Written from their documentation, not from the tables under test.
+
+FILTER = torch.outer(torch.tensor([1.0, 3, 3, 1]), torch.tensor([1.0, 3, 3, 1])) / 64
+
+
+def to_nvidia(state: Tensors) -> dict[str, Tensor]:
+    """Names of stylegan2-ada-pytorch."""
+    theirs: dict[str, Tensor] = {}
+    for name, tensor in state.items():
+        if name.startswith("mapping."):
+            theirs[re.sub(r"layers\.(\d+)", r"fc\1", name).replace("mean_w", "w_avg")] = tensor
+            continue
+        _, level, rest = name.split(".", 2)
+        theirs[f"synthesis.b{4 * 2 ** int(level)}.{rest.replace('to_rgb', 'torgb')}"] = tensor
+    levels = {name.split(".")[1] for name in theirs if name.startswith("synthesis")}
+    return theirs | {f"synthesis.{level}.resample_filter": FILTER for level in levels}
+
+
+def to_rosinality(state: Tensors) -> tuple[dict[str, Tensor], Tensor]:
+    """State dict of rosinality's generator, and latent_avg."""
+    theirs: dict[str, Tensor] = {}
+    for name, tensor in state.items():
+        if match := re.fullmatch(r"mapping\.layers\.(\d+)\.(weight|bias)", name):
+            theirs[f"style.{int(match[1]) + 1}.{match[2]}"] = tensor
+        elif match := re.fullmatch(r"blocks\.(\d+)\.(conv0|conv1|to_rgb)\.(.*)", name):
+            i, part, leaf = int(match[1]) + 2, match[2], match[3]  # resolution 2 ** i
+            if part == "to_rgb":
+                layer = "to_rgb1" if i == 2 else f"to_rgbs.{i - 3}"
+            else:
+                layer = "conv1" if i == 2 else f"convs.{2 * (i - 3) + (part == 'conv1')}"
+            if leaf == "noise_const":
+                j = 0 if i == 2 else 2 * (i - 3) + (1 if part == "conv0" else 2)
+                theirs[f"noises.noise_{j}"] = tensor[None, None]
+            elif leaf == "noise_strength":
+                theirs[f"{layer}.noise.weight"] = tensor[None]
+            elif leaf == "bias":
+                theirs[f"{layer}.bias" if part == "to_rgb" else f"{layer}.activate.bias"] = (
+                    tensor[None, :, None, None] if part == "to_rgb" else tensor
+                )
+            elif leaf == "weight":
+                theirs[f"{layer}.conv.weight"] = tensor[None]
+            else:
+                theirs[f"{layer}.conv.modulation.{leaf.removeprefix('affine.')}"] = tensor
+        elif name == "blocks.0.const":
+            theirs["input.input"] = tensor[None]
+    for i in range(sum(name.startswith("to_rgbs.") and name.endswith(".conv.weight") for name in theirs)):
+        theirs[f"convs.{2 * i}.conv.blur.kernel"] = theirs[f"to_rgbs.{i}.upsample.kernel"] = FILTER * 4
+    return theirs, state["mapping.mean_w"]
+
+
+def to_tensorflow(state: Tensors, options: Mapping[str, Any]) -> tuple[Network, Network, Network]:
+    """The triple (G, D, Gs) of StyleGAN2 and its ADA in TensorFlow."""
+    root: list[tuple[str, Any]] = [("lod", np.float32(0)), ("dlatent_avg", state["mapping.mean_w"].numpy())]
+    mapping: list[tuple[str, Any]] = []
+    synthesis: list[tuple[str, Any]] = [("4x4/Const/const", state["blocks.0.const"][None].numpy())]
+    for name, tensor in state.items():
+        value = tensor.numpy()
+        if match := re.fullmatch(r"mapping\.(layers\.(\d+)|embed)\.(weight|bias)", name):
+            layer = "LabelEmbed" if match[1] == "embed" else f"Dense{match[2]}"
+            mapping.append((f"{layer}/{match[3]}", value.T if match[3] == "weight" else value))
+        elif match := re.fullmatch(r"blocks\.(\d+)\.(conv0|conv1|to_rgb)\.(.*)", name):
+            log, part, leaf = int(match[1]) + 2, match[2], match[3]
+            kind = {"conv0": "Conv0_up", "conv1": "Conv" if log == 2 else "Conv1", "to_rgb": "ToRGB"}[part]
+            if leaf == "noise_const":
+                synthesis.append((f"noise{2 * log - 5 if part == 'conv0' else 2 * log - 4}", value[None, None]))
+                continue
+            if leaf == "weight":
+                value = value.transpose(2, 3, 1, 0)
+                value = value[::-1, ::-1] if part == "conv0" else value
+            stored = {"affine.weight": ("mod_weight", value.T), "affine.bias": ("mod_bias", value - 1)}
+            leaf, value = stored.get(leaf, (leaf, value))
+            synthesis.append((f"{2**log}x{2**log}/{kind}/{leaf}", np.asarray(value, np.float32)))
+
+    def network(name: str, variables: list[tuple[str, Any]], **components: Network) -> Network:
+        return Network(
+            version=5,
+            name=name,
+            static_kwargs=EasyDict(options),
+            components=EasyDict(components),
+            build_module_src=MODULE_SOURCE,
+            build_func_name="G_main",
+            variables=variables,
+        )
+
+    averaged = network("Gs", root, mapping=network("mapping", mapping), synthesis=network("synthesis", synthesis))
+    return network("G", []), network("D", []), averaged

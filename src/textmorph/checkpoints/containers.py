@@ -308,7 +308,7 @@ def _read_tensor(record: object, content: Content) -> Tensor:
         raise CorruptCheckpointError("ends early")
     if not numel:
         return torch.empty(shape, dtype=storage.dtype)
-    return torch.frombuffer(bytearray(block), dtype=storage.dtype).as_strided(shape, stride).clone()
+    return torch.frombuffer(bytearray(block), dtype=storage.dtype).as_strided(shape, stride).contiguous()
 
 
 def _read_array(record: ArrayRecord, content: Content) -> Tensor:
