@@ -56,3 +56,12 @@ $(STAMPS)/core: $(REQUIREMENTS) $(STAMPS)/torch
 $(STAMPS)/dev: $(REQUIREMENTS) $(STAMPS)/torch
 	$(PIP) --editable ".[corpus,dev,ray,video,web]"
 	touch $(STAMPS)/core $@
+
+# make portraits         train the embedded domain from scratch (hours on two cores); STAGES="clip report" runs some
+# make portraits-report  measure the embedded domain on held-out renders, write its model card
+.PHONY: portraits portraits-report
+portraits: dev
+	$(BIN)/python -m recipes.portraits $(STAGES)
+
+portraits-report: dev
+	$(BIN)/python -m recipes.portraits data report
