@@ -8,6 +8,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import cast
 
 import numpy as np
 import torch
@@ -16,7 +18,7 @@ from torch import Tensor, nn
 from ..errors import LatentError, OptionError, SpaceError
 from ..latents import SPACES, Latent, Space, StyleLayout
 from ..layers.equalized import EqualizedLinear, leaky_relu
-from ..layers.modulation import modulated_conv, upsample
+from ..layers.modulation import modulated_layer, modulated_to_rgb, upsample
 from . import Noise
 
 
@@ -75,8 +77,7 @@ class MappingNetwork(nn.Module):
         width = config.z_dim + (config.w_dim if config.label_dim else 0)
         widths = [width] + [config.w_dim] * config.mapping_layers
         self.layers = nn.ModuleList(
-            EqualizedLinear(i, o, lr_multiplier=0.01, activation=leaky_relu)
-            for i, o in zip(widths, widths[1:], strict=False)
+            EqualizedLinear(i, o, lr_multiplier=0.01, activation=leaky_relu) for i, o in pairwise(widths)
         )
         self.register_buffer("mean_w", torch.zeros(config.w_dim))
 
@@ -109,12 +110,12 @@ class SynthesisLayer(nn.Module):
         self.noise_strength = nn.Parameter(torch.zeros(()))
         self.register_buffer("noise_const", torch.randn(resolution, resolution))
 
-    def forward(self, x: Tensor, style: Tensor, noise: Tensor | None) -> Tensor:
-        x = modulated_conv(x, self.weight, style, up=self.up)
-        if noise is not None:
-            x = x + (noise * self.noise_strength).to(x.dtype)
-        x = leaky_relu(x + self.bias[:, None, None].to(x.dtype))
-        return x if self.clamp is None else x.clamp(-self.clamp, self.clamp)
+    def forward(
+        self, x: Tensor, scale: Tensor | None, style: Tensor, noise: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Features, and the scale [B, C] that they are still to be multiplied by; see `modulated_layer`."""
+        noise = None if noise is None else noise * self.noise_strength
+        return modulated_layer(x, scale, self.weight, style, self.bias, noise, up=self.up, clamp=self.clamp)
 
 
 class ToRGB(nn.Module):
@@ -128,9 +129,10 @@ class ToRGB(nn.Module):
         self.weight = nn.Parameter(torch.randn(3, inputs, 1, 1))
         self.bias = nn.Parameter(torch.zeros(3))
 
-    def forward(self, x: Tensor, style: Tensor) -> Tensor:
-        rgb = modulated_conv(x, self.weight, style * self.gain, demodulate=False)
-        rgb = rgb.float() + self.bias[:, None, None]
+    def forward(self, x: Tensor, scale: Tensor | None, style: Tensor) -> Tensor:
+        style = style * self.gain
+        rgb = modulated_to_rgb(x, self.weight, style if scale is None else style * scale)
+        rgb = rgb + self.bias[:, None, None]  # under autocast this returns to full precision
         return rgb if self.clamp is None else rgb.clamp(-self.clamp, self.clamp)
 
 
@@ -147,6 +149,10 @@ class SynthesisBlock(nn.Module):
             self.conv0 = SynthesisLayer(inputs, outputs, config, resolution=resolution, up=True)
         self.conv1 = SynthesisLayer(outputs, outputs, config, resolution=resolution, up=False)
         self.to_rgb = ToRGB(outputs, config)
+
+    def layers(self) -> list[SynthesisLayer | ToRGB]:
+        """In the order of the styles."""
+        return [self.conv0, self.conv1, self.to_rgb] if hasattr(self, "conv0") else [self.conv1, self.to_rgb]
 
 
 class StyleGAN2(nn.Module):
@@ -187,18 +193,16 @@ class StyleGAN2(nn.Module):
             raise OptionError(f"resolution is one of {self.config.resolutions}, not {resolution}")
         styles = iter(self._styles(latent, resolution))
         sources = iter(self._noise(noise, resolution))
-        x: Tensor | None = None
         image: Tensor | None = None
-        for block in self.blocks[: self.config.resolutions.index(resolution) + 1]:
-            if x is None:
+        for block in self._blocks(resolution):
+            if image is None:
                 style = next(styles)
                 x = block.const.expand(len(style), -1, -1, -1).contiguous(memory_format=torch.channels_last)
+                x, scale = block.conv1(x, None, style, next(sources))  # [B, C, r, r], [B, C]
             else:
-                style = next(styles)
-                x = block.conv0(x, style, next(sources))
-                style = next(styles)
-            x = block.conv1(x, style, next(sources))  # [B, C, r, r]
-            rgb = block.to_rgb(x, next(styles))
+                x, scale = block.conv0(x, scale, next(styles), next(sources))
+                x, scale = block.conv1(x, scale, next(styles), next(sources))
+            rgb = block.to_rgb(x, scale, next(styles))
             image = rgb if image is None else upsample(image) + rgb  # [B, 3, r, r]
         assert image is not None
         return image.contiguous()
@@ -224,7 +228,7 @@ class StyleGAN2(nn.Module):
             label: class vector [K] or [num, K] of a conditional generator.
         """
         noise = np.random.default_rng(seed).standard_normal((num, self.config.z_dim), dtype=np.float32)
-        z = Latent(torch.from_numpy(noise).to(self.mean_w.device), "z")
+        z = Latent(torch.from_numpy(noise).to(self.mean_w), "z")
         w = self.to_space(z, "w", label=label)
         return self.truncate(w, truncation, cutoff=truncation_cutoff)
 
@@ -275,13 +279,12 @@ class StyleGAN2(nn.Module):
             got, want = list(latent.value.shape), ["B", *expected]
             raise LatentError(f"this generator takes a latent in {latent.space} of shape {want}, not {got}")
 
+    def _blocks(self, resolution: int) -> list[SynthesisBlock]:
+        return [cast(SynthesisBlock, block) for block in self.blocks[: self.config.resolutions.index(resolution) + 1]]
+
     def _layers(self, resolution: int) -> list[SynthesisLayer | ToRGB]:
         """Style layers up to a resolution, in network order."""
-        layers: list[SynthesisLayer | ToRGB] = []
-        for block in self.blocks[: self.config.resolutions.index(resolution) + 1]:
-            layers += [block.conv0] if hasattr(block, "conv0") else []
-            layers += [block.conv1, block.to_rgb]
-        return layers
+        return [layer for block in self._blocks(resolution) for layer in block.layers()]
 
     def _affines(self, w_plus: Tensor, resolution: int) -> list[Tensor]:
         rows = self.style_layout.rows
@@ -308,7 +311,7 @@ class StyleGAN2(nn.Module):
 
 def _unit_power(x: Tensor) -> Tensor:
     """Scale each row to a mean square of 1."""
-    return x * (x.square().mean(dim=1, keepdim=True) + 1e-8).rsqrt()
+    return x * (x.square().mean(dim=-1, keepdim=True) + 1e-8).rsqrt()
 
 
 def _style_layout(config: StyleGAN2Config) -> StyleLayout:
