@@ -11,6 +11,7 @@ from textmorph.edits import Direction, Edit, Residual, apply_edits, load_edit
 from textmorph.errors import EditError, LatentError, OptionError, OutputExistsError, SpaceError
 from textmorph.generators.stylegan2 import StyleGAN2
 from textmorph.latents import Latent
+from textmorph.mappers import LatentMapper, MapperConfig
 
 from .toys import seed_weights, toy_generator
 
@@ -161,6 +162,19 @@ def test_a_direction_survives_its_file(edit: Direction, tmp_path: Path) -> None:
         edit.save(path)
     (edit * 2).save(path, overwrite=True)
     assert torch.equal(load_edit(path).vector, edit.vector * 2)
+
+
+@pytest.mark.parametrize("factor", [0.1, 0.25])
+def test_a_residual_survives_its_file(generator: StyleGAN2, w_plus: Latent, tmp_path: Path, factor: float) -> None:
+    mapper = LatentMapper(MapperConfig(w_dim=8, levels=("coarse", "medium")))
+    seed_weights(mapper, 3)
+    edit = Residual(mapper, factor, provenance={"target": "purple hair"})
+    edit.save(tmp_path / "mapper.safetensors")
+    again = load_edit(tmp_path / "mapper.safetensors")
+    assert isinstance(again, Residual)
+    assert torch.equal(again(w_plus, 2.0).value, edit(w_plus, 2.0).value)
+    assert not torch.equal(again(w_plus, 2.0).value, w_plus.value)
+    assert (again.factor, again.space, again.provenance) == (factor, "w+", {"target": "purple hair"})
 
 
 def test_a_file_of_something_else_is_no_edit(style: Latent, tmp_path: Path) -> None:

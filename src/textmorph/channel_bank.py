@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from . import checkpoints
 from .errors import BankMismatchError, CheckpointMismatchError, EmptyDirectionError, LatentError, OptionError
 from .fingerprint import fingerprint
+from .generators.resolution import render_resolution
 from .latents import Latent, StyleLayout
 
 if TYPE_CHECKING:
@@ -145,9 +146,11 @@ class ChannelBank:
         Raises:
             CheckpointMismatchError: the file is no channel bank.
         """
-        checkpoint = checkpoints.read(path, kind="bank")
-        if set(checkpoint.tensors) != set(_PARTS):
-            raise CheckpointMismatchError(f"{path} is no channel bank: it holds {sorted(checkpoint.tensors)}")
+        checkpoint = checkpoints.read(path)
+        if checkpoint.kind != "bank" or set(checkpoint.tensors) != set(_PARTS):
+            raise CheckpointMismatchError(
+                f"{path} holds a {checkpoint.kind} ({', '.join(sorted(checkpoint.tensors)[:5])}), not a channel bank"
+            )
         types = {"channels": torch.int64}
         parts = {name: checkpoint.tensors[name].to(types.get(name, torch.float32)) for name in _PARTS}
         return ChannelBank(**parts, info=dict(checkpoint.config))
@@ -297,7 +300,9 @@ def build_bank(
     channels = mask.nonzero().flatten()
     if not len(channels):
         raise OptionError(f"no layer of this generator works at {max_resolution} px or below")
-    resolution = resolution or _probe_resolution(generator, embedder, mask)
+    if resolution is None:
+        shown = int(_sides(layout)[mask].max())  # below it, the last probed layers would not be rendered at all
+        resolution = render_resolution(generator, embedder, at_least=shown)
     with torch.inference_mode():
         styles, mean, std = _probe_points(generator, samples, num_samples, num_statistics, seed, truncation)
     num = len(styles)
@@ -408,13 +413,9 @@ def _probe_points(
     return styles[:num].clone(), mean, std
 
 
-def _probe_resolution(generator: Generator, embedder: Embedder, mask: Tensor) -> int:
-    """Smallest render in which every probed layer shows and the embedder does not have to enlarge."""
-    layout = generator.style_layout
-    sides = torch.tensor(layout.resolutions).repeat_interleave(torch.tensor(layout.widths))
-    shown = int(sides[mask].max())
-    wanted = int(getattr(embedder, "image_size", generator.resolution))
-    return min(generator.resolution, max(shown, 1 << (wanted - 1).bit_length()))
+def _sides(layout: StyleLayout) -> Tensor:
+    """Side of the layer that each style channel belongs to, [C]."""
+    return torch.tensor(layout.resolutions).repeat_interleave(torch.tensor(layout.widths))
 
 
 def _batches(rows: Tensor, size: int) -> list[Tensor]:

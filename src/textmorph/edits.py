@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from . import checkpoints
+from . import checkpoints, mappers
 from .errors import CheckpointMismatchError, EditError, LatentError, OptionError, SpaceError
 from .latents import Latent, Space
 
@@ -170,8 +170,6 @@ class Residual:
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         """Write the network as safetensors, with its provenance."""
-        from . import mappers
-
         mappers.save_mapper(
             self.mapper,
             path,
@@ -220,8 +218,6 @@ def load_edit(path: str | os.PathLike[str]) -> Edit:
     if checkpoint.kind == "direction":
         return _read_direction(checkpoint, path)
     if checkpoint.kind == "mapper":
-        from . import mappers
-
         config = dict(checkpoint.config)
         factor, space = float(config.pop("factor", 0.1)), config.pop("space", "w+")
         mapper = mappers.build_mapper(checkpoint.architecture, config, checkpoint.tensors, source=path)

@@ -1,0 +1,243 @@
+"""The latent optimisation of StyleCLIP (Patashnik et al. 2021, arXiv:2103.17249, Sec. 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch import Tensor
+
+from ..augmentation import random_views
+from ..canvases.latent import LatentCanvas
+from ..edits import Direction
+from ..errors import OptionError
+from ..fingerprint import fingerprint
+from ..generators.resolution import render_resolution
+from ..latents import Latent
+from ..losses import clip_loss, identity_loss, latent_l2
+from ..optimization import History, optimize, ramped_learning_rate
+from ..prompts import BARE, check_prompt, text_embedding
+
+if TYPE_CHECKING:
+    from ..embedders import Embedder, TextEmbedder
+    from ..generators import Generator
+
+Preview = Callable[[int, Callable[[], Tensor], float], None]
+"""Called with the step, a function that renders the image as it is then (full resolution), and the loss."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LatentOptimization:
+    """Move a latent by gradient descent until CLIP sees the text in its image.
+
+    The numbers are those of the published code. `keep_person` and `change_person` are its two ways of use.
+
+    Args:
+        steps: of Adam; the paper takes 200 to 300.
+        learning_rate: on the plateau.
+        rampup, rampdown: shares of the steps in which the learning rate rises and falls.
+        latent_l2: weight of the sum of squares of the change.
+        identity: weight of the identity loss; 0 needs no identity network.
+        space: `w+` or `s`.
+        to_rgb: in s, also move the layers that only add colour; the published code does not.
+        resolution: of the image that CLIP sees; None takes the smallest that it does not have to enlarge.
+        patience: stop a picture's search when held-out views (random crops, which the loss never sees) have not come
+            closer to the text for this many steps, and return its best latent; None takes all steps, as the paper.
+        num_views: held-out views.
+        seed: of the held-out views.
+    """
+
+    steps: int = 300
+    learning_rate: float = 0.1
+    rampup: float = 0.05
+    rampdown: float = 0.25
+    latent_l2: float = 0.008
+    identity: float = 0.0
+    space: Literal["w+", "s"] = "w+"
+    to_rgb: bool = False
+    resolution: int | None = None
+    patience: int | None = None
+    num_views: int = 4
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or not self.learning_rate > 0:
+            raise OptionError(f"steps is 1 or more, learning_rate above 0, not {self.steps} and {self.learning_rate}")
+        if not (0 <= self.rampup <= 1 and 0 <= self.rampdown <= 1):
+            raise OptionError(f"rampup and rampdown are shares from 0 to 1, not {self.rampup} and {self.rampdown}")
+        if not (self.latent_l2 >= 0 and self.identity >= 0):
+            raise OptionError(f"weights are 0 or more, not latent_l2={self.latent_l2}, identity={self.identity}")
+        if self.space not in ("w+", "s"):
+            raise OptionError(f"space is 'w+' or 's', not {self.space!r}")
+        if (self.patience is not None and self.patience < 1) or self.num_views < 1:
+            raise OptionError(f"patience and num_views are 1 or more, not {self.patience} and {self.num_views}")
+
+    @classmethod
+    def keep_person(cls, **options: Any) -> LatentOptimization:
+        """For edits that leave the person who it is: identity weighs 0.005, as in the published notebook."""
+        return cls(**{"identity": 0.005, **options})
+
+    @classmethod
+    def change_person(cls, **options: Any) -> LatentOptimization:
+        """For edits that make another person ("Beyonce", "a child"): identity does not count."""
+        return cls(**{"identity": 0.0, **options})
+
+    def find(
+        self,
+        generator: Generator,
+        embedder: TextEmbedder,
+        *,
+        target: str,
+        latent: Latent,
+        identity_embedder: Embedder | None = None,
+        templates: Sequence[str] | None = None,
+        callback: Preview | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Direction:
+        """Find a change of each latent that makes its image show the target text.
+
+        Args:
+            target: what the picture should show.
+            latent: where to start, [B, ...]; in any space up to `space`. Each row is optimised by itself.
+            identity_embedder: needed where `identity` is above 0.
+            templates: the text is averaged over these; None takes it as it is, as the paper.
+            callback: for previews.
+            progress: called with the steps done and their total.
+
+        Returns:
+            A direction with one vector per row, the end minus the start: strength 1 is the result.
+
+        Raises:
+            OptionError: an identity loss without an identity network.
+            SpaceError: the latent is in s, and `space` is w+.
+            PromptError: an empty or over-long text.
+        """
+        if self.identity and identity_embedder is None:
+            raise OptionError("an identity loss needs an identity network; give identity_embedder, or identity=0")
+        viewers = [embedder, identity_embedder] if self.identity else [embedder]
+        canvas = self._canvas(generator, latent, viewers)
+        text = text_embedding(embedder, target, templates=BARE if templates is None else templates)
+        with torch.no_grad():
+            person = identity_embedder.embed_image(canvas()) if self.identity and identity_embedder else None
+
+        def loss(step: int) -> Tensor:
+            image = canvas()
+            loss = clip_loss(embedder.embed_image(image), text) + self.latent_l2 * latent_l2(canvas.offset)
+            if identity_embedder is not None and person is not None:
+                loss = loss + self.identity * identity_loss(identity_embedder.embed_image(image), person)
+            return loss  # [B]
+
+        offset, history = self._run(canvas, loss, embedder, text, callback, progress)
+        provenance = {
+            "method": "optimize",
+            "options": asdict(self),
+            "target": check_prompt(target),
+            "templates": list(BARE if templates is None else templates),
+            "steps": history.steps,
+            "loss": history.losses[-1] / len(latent),
+            "resolution": canvas.resolution,
+            "generator": fingerprint(generator),
+            "embedder": fingerprint(embedder),
+            "identity_embedder": fingerprint(identity_embedder) if self.identity else None,
+        }
+        return Direction(offset, self.space, provenance)
+
+    def paint(
+        self,
+        generator: Generator,
+        embedder: TextEmbedder,
+        *,
+        target: str,
+        start: Latent | None = None,
+        templates: Sequence[str] | None = None,
+        callback: Preview | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Latent:
+        """Generate from a text alone: CLIP's loss and no other, from the mean latent.
+
+        Args:
+            target: what the picture should show.
+            start: other latents to start from, for other pictures of the same text; None for the mean.
+            templates, callback, progress: as in `find`.
+
+        Returns:
+            One latent per row of `start`, in `space`.
+        """
+        start = Latent(generator.mean_w[None], "w") if start is None else start
+        canvas = self._canvas(generator, start, [embedder])
+        text = text_embedding(embedder, target, templates=BARE if templates is None else templates)
+
+        def loss(step: int) -> Tensor:
+            return clip_loss(embedder.embed_image(canvas()), text)
+
+        offset, _ = self._run(canvas, loss, embedder, text, callback, progress)
+        return canvas.start + offset
+
+    def _canvas(self, generator: Generator, latent: Latent, viewers: Sequence[object]) -> LatentCanvas:
+        start = generator.to_space(latent, self.space)
+        resolution = self.resolution or render_resolution(generator, *viewers)
+        mask = generator.style_layout.mask(to_rgb=self.to_rgb) if self.space == "s" else None
+        return LatentCanvas(generator, start, resolution=resolution, mask=mask)
+
+    def _run(
+        self,
+        canvas: LatentCanvas,
+        loss: Callable[[int], Tensor],
+        embedder: Embedder,
+        text: Tensor,
+        callback: Preview | None,
+        progress: Callable[[int, int], None] | None,
+    ) -> tuple[Tensor, History]:
+        """Optimise; the offset that results, and what happened."""
+
+        def image() -> Tensor:
+            with torch.no_grad():
+                return canvas.generator(canvas.latent)
+
+        def report(step: int, value: float) -> None:
+            if callback:
+                callback(step, image, value)
+            if progress:
+                progress(step + 1, self.steps)
+
+        def schedule(step: int, steps: int, base: float) -> float:
+            return ramped_learning_rate(step, steps, base, rampup=self.rampup, rampdown=self.rampdown)
+
+        held_out = None if self.patience is None else _HeldOut(canvas, embedder, text, self)
+        history = optimize(
+            canvas.parameters(), loss, steps=self.steps, learning_rate=self.learning_rate, schedule=schedule,
+            callback=report, stop=held_out,
+        )  # fmt: skip
+        return (canvas.offset.detach().clone() if held_out is None else held_out.best), history
+
+
+class _HeldOut:
+    """Watches views that the loss never sees, picture by picture, and says when none of them gains any more."""
+
+    EVERY = 5  # steps between looks
+
+    def __init__(self, canvas: LatentCanvas, embedder: Embedder, text: Tensor, method: LatentOptimization) -> None:
+        self.canvas, self.embedder, self.text, self.method = canvas, embedder, text, method
+        self.best = canvas.offset.detach().clone()
+        self.score = self._score()  # [B]
+        self.stale = torch.zeros_like(self.score)
+
+    def __call__(self, step: int) -> bool:
+        if (step + 1) % self.EVERY and step + 1 < self.method.steps:
+            return False
+        patience = self.method.patience or self.method.steps
+        running = self.stale < patience
+        score = self._score()
+        better = running & (score > self.score)
+        self.best[better] = self.canvas.offset.detach()[better]
+        self.score = torch.where(better, score, self.score)
+        self.stale = torch.where(better, 0, self.stale + self.EVERY).where(running, self.stale)
+        return bool((self.stale >= patience).all())
+
+    @torch.no_grad()
+    def _score(self) -> Tensor:
+        views = random_views(self.canvas(), self.method.num_views, seed=self.method.seed)  # [V, B, 3, R, R]
+        cosines = self.embedder.embed_image(views.flatten(0, 1)) @ self.text
+        return cosines.view(views.shape[:2]).mean(dim=0)
