@@ -163,7 +163,7 @@ class StyleLayout:
 
     def split(self, style: Tensor) -> tuple[Tensor, ...]:
         """Flat style code [B, C] → one tensor [B, width] per layer."""
-        return style.split(self.widths, dim=-1)
+        return torch.split(style, list(self.widths), dim=-1)
 
     def mask(self, *, to_rgb: bool = False, max_resolution: int | None = None) -> Tensor:
         """Which channels belong to the chosen layers, bool [C]. The paper's code edits convolutions up to 128 px."""
