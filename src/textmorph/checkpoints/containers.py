@@ -131,7 +131,7 @@ def _open(path: Path, data: mmap.mmap) -> Content:
     raise UnknownCheckpointError(_describe(data))
 
 
-def _is_legacy(data: mmap.mmap) -> bool:
+def _is_legacy(data: mmap.mmap | bytes) -> bool:
     """Whether the first thing in the file is torch's magic number."""
     magic = b"\x8a\x0a" + _LEGACY_MAGIC.to_bytes(10, "little")
     return magic in data[:32]
@@ -153,7 +153,7 @@ def _read_legacy(stream: Any, view: memoryview) -> Any:
 
     tree = inert_pickle.load(stream, persistent=resolve)
     keys = inert_pickle.load(stream)
-    if not isinstance(keys, list) or set(map(str, keys)) != storages.keys():
+    if not isinstance(keys, list) or any(type(key) is not str for key in keys) or set(keys) != storages.keys():
         raise CorruptCheckpointError("its list of storages does not fit its tensors")
     position = stream.tell()
     for key in keys:
@@ -169,6 +169,8 @@ def _read_legacy(stream: Any, view: memoryview) -> Any:
 
 
 def _read_nested(content: bytes) -> Storage:
+    if not _is_legacy(content):
+        raise UnsafeCheckpointError("a torch file within the pickle is in no packing that torch writes there")
     storage = _read_legacy(io.BytesIO(content), memoryview(content))
     if not isinstance(storage, Storage):
         raise CorruptCheckpointError("a torch file within the pickle holds no block of weights")

@@ -106,9 +106,12 @@ def load(stream: BinaryIO, *, persistent: Persistent | None = None, nested: Nest
         raise CorruptCheckpointError(f"the pickle is truncated or damaged: {error}") from error
 
 
-def shown(text: object) -> str:
-    """A name from a file, made fit for a message: one short printable line."""
-    line = str(text)[:200]
+def shown(value: object) -> str:
+    """Something from a file, made fit for a message: one short printable line.
+
+    Of a container only its type: lists that hold each other twice have texts of any length.
+    """
+    line = str(value)[:200] if isinstance(value, (str, int, float, type(None))) else type(value).__name__
     line = line if line.isprintable() else ascii(line)[1:-1]
     return line if len(line) <= 80 else f"{line[:77]}..."
 
@@ -363,7 +366,7 @@ CONSTRUCTORS: dict[str, Callable[..., Any]] = {
     "torch._utils._rebuild_tensor_v2": _tensor,
     "torch.storage._load_from_bytes": _nested,
     "torch.Size": lambda sizes=(): tuple(sizes),
-    "torch.device": lambda *parts: ":".join(map(str, parts)),
+    "torch.device": lambda *parts: ":".join(map(shown, parts)),
     "numpy.core.multiarray.scalar": _scalar,
     "numpy.core.multiarray._reconstruct": _array,
     "numpy.core.numeric._frombuffer": _array_of_buffer,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from .containers import Content
 from .inert_pickle import Module, shown
 
 NAME = "nvidia-pkl"
+MAX_MODULES = 2000  # a generator of 1024 px has about 80
 
 _CONVOLUTION = ("affine.weight", "affine.bias", "weight", "bias", "noise_strength", "noise_const")
 _TO_RGB = ("affine.weight", "affine.bias", "weight", "bias")
@@ -61,7 +63,9 @@ def read(content: Content, kind: str | None) -> Checkpoint:
         notes.append("no averaged generator (G_ema) in the file; the one in training (G) was read")
     if not isinstance(generator, Module):
         raise UnsupportedCheckpointError("it holds a discriminator without its generator")
-    modules = dict(_modules("", generator, depth=0))
+    modules = dict(islice(_modules("", generator, depth=0), MAX_MODULES))
+    if len(modules) == MAX_MODULES:
+        raise CorruptCheckpointError("the file is damaged: its modules hold each other without end")
     records = dict(_tensors(modules))
     _check_variant(generator, modules, records)
     options = _options(generator)
@@ -135,23 +139,26 @@ def _check_variant(generator: Module, modules: Mapping[str, Module], records: Ma
     if "synthesis." not in modules or "mapping." not in modules:
         raise UnsupportedCheckpointError(f"it holds a {shown(generator.class_name)}, which is no StyleGAN2 generator")
     options = _options(generator)
-    variants = {module.state.get("architecture", "skip") for module in modules.values()}
-    variants.add(options.get("architecture", "skip"))
+    variants = {shown(module.state.get("architecture", "skip")) for module in modules.values()}
+    variants.add(shown(options.get("architecture", "skip")))
     if any(name.endswith(".skip.weight") for name in records):
         variants.add("resnet")
     for variant in variants - {"skip"}:
         raise UnsupportedCheckpointError(f"this StyleGAN2 has the architecture '{variant}'; only 'skip' is handled")
     for name, value in FIXED.items():
         if options.get(name, value) != value:
-            raise UnsupportedCheckpointError(f"this StyleGAN2 has {name}={options[name]!r}; only {value!r} is handled")
+            raise UnsupportedCheckpointError(
+                f"this StyleGAN2 has {name}={shown(options[name])}; only {value!r} is handled"
+            )
 
 
 def _clamp(modules: Mapping[str, Module], options: Mapping[str, Any]) -> tuple[float | None, bool]:
     """The clamp of the features, and whether the file states it: in its layers, or to its constructor."""
     layers = [module.state for path, module in modules.items() if re.search(r"\.(conv[01]|torgb)\.$", path)]
     stated = [layer["conv_clamp"] for layer in layers if "conv_clamp" in layer]
-    stated = stated or [options["conv_clamp"] for _ in range(1) if "conv_clamp" in options]
-    if any(clamp != stated[0] or type(clamp) not in (int, float, type(None)) for clamp in stated):
-        raise UnsupportedCheckpointError(f"its layers have different clamps, or none that are numbers: {shown(stated)}")
+    if not stated and "conv_clamp" in options:
+        stated = [options["conv_clamp"]]
+    if any(type(clamp) not in (int, float, type(None)) for clamp in stated) or len(set(stated)) > 1:
+        raise UnsupportedCheckpointError("its layers have different clamps (conv_clamp), or one that is no number")
     clamp = stated[0] if stated else None
     return (None if clamp is None else float(clamp)), bool(stated)

@@ -8,6 +8,7 @@ from typing import Any
 from ..errors import CheckpointMismatchError, UnsupportedCheckpointError
 from .checkpoint import Checkpoint, Key, find, read_tensors
 from .containers import Content
+from .inert_pickle import shown
 from .pixel2style2pixel import read_decoder, read_options, under
 
 NAME = "mapper-pt"
@@ -72,7 +73,9 @@ def _blocks(records: dict[str, Any]) -> tuple[str, dict[str, str]]:
     numbers = sorted(int(match[1]) for name in present if (match := re.fullmatch(r"mapper_(\d{1,3})", name)))
     if len(numbers) == len(present):
         return "style", {f"blocks.{i}": f"mapper_{i}" for i in numbers}
-    raise UnsupportedCheckpointError(f"a mapper with the blocks {', '.join(sorted(present)[:5])}, which is not handled")
+    raise UnsupportedCheckpointError(
+        f"a mapper with the blocks {', '.join(map(shown, sorted(present)[:5]))}, which is not handled"
+    )
 
 
 def _width(block: str, found: dict[str, tuple[int, ...]]) -> int:

@@ -12,6 +12,7 @@ from torch import Tensor
 from ..errors import CheckpointMismatchError, UnsupportedCheckpointError
 from .checkpoint import Key, Shape, check_shapes, find, read_tensors
 from .containers import Content
+from .inert_pickle import shown
 
 CONVOLUTION = ("affine.weight", "affine.bias", "weight", "bias", "noise_strength", "noise_const")
 TO_RGB = ("affine.weight", "affine.bias", "weight", "bias")
@@ -38,7 +39,7 @@ def shapes(config: Mapping[str, Any]) -> dict[str, Shape]:
     """
     resolution, layers, label_dim, z, w, base, most = (_number(config, field) for field in _FIELDS)
     if resolution not in _RESOLUTIONS or not 1 <= layers <= 8 or min(z, w, base, most) < 1:
-        raise CheckpointMismatchError(f"the file has a configuration that no StyleGAN2 has: {dict(config)}")
+        raise CheckpointMismatchError(f"the file has a configuration that no StyleGAN2 has: {shown(str(dict(config)))}")
     levels = resolution.bit_length() - 2
     width = [min(base // (4 << level), most) for level in range(levels)]
     made: dict[str, Shape] = {"mapping.mean_w": (w,), "blocks.0.const": (width[0], 4, 4)}
@@ -65,7 +66,7 @@ _RESOLUTIONS = tuple(2**i for i in range(3, 11))
 def _number(config: Mapping[str, Any], field: str) -> int:
     value = config.get(field)
     if type(value) is not int or not 0 <= value <= 1 << 30:
-        raise CheckpointMismatchError(f"the file's configuration has no sensible {field}: {value!r}")
+        raise CheckpointMismatchError(f"the file's configuration has no sensible {field}: {shown(value)}")
     return value
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from torch import Tensor
@@ -18,6 +19,7 @@ from .containers import Content
 from .inert_pickle import Instance, shown
 
 NAME = "tensorflow-pkl"
+MAX_VARIABLES = 2000  # a generator of 1024 px has about 170
 NETWORK = "dnnlib.tflib.network.Network"
 NOTE = "read by the documented layout; no genuine file was at hand to try it on: compare the images"
 
@@ -72,7 +74,9 @@ def read(content: Content, kind: str | None) -> Checkpoint:
     """
     tree = content.tree
     network = tree[-1] if isinstance(tree, (tuple, list)) else tree
-    records = dict(_variables("", network, depth=0))
+    records = dict(islice(_variables("", network, depth=0), MAX_VARIABLES))
+    if len(records) == MAX_VARIABLES:
+        raise CorruptCheckpointError("the file is damaged: its networks hold each other without end")
     options = _attribute(network, "static_kwargs", dict)
     _check_variant(options, records)
     sides = {int(match[1]) for name in records if (match := re.match(r"synthesis/(\d{1,4})x\1/", name))}
