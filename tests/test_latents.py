@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from tests.toys import toy_generator
-from textmorph.errors import LatentError, SpaceError
+from textmorph.errors import LatentError, OutputError, OutputExistsError, SpaceError
 from textmorph.latents import SPACES, Latent, StyleLayout
 
 LAYOUT = toy_generator(16).style_layout
@@ -93,6 +93,18 @@ def test_a_file_brings_the_latent_back_bit_for_bit(tmp_path: Path, space: str, d
     assert b.value.dtype == dtype
     assert torch.equal(a.value, b.value)
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_an_existing_file_is_kept_unless_told(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    latent("w").save(path)
+    with pytest.raises(OutputExistsError):
+        latent("s").save(path)
+    assert Latent.load(path).space == "w"
+    latent("s").save(path, overwrite=True)
+    assert Latent.load(path).space == "s"
+    with pytest.raises(OutputError):
+        latent("w").save(tmp_path / "none" / "a.safetensors")
 
 
 def test_a_view_that_needs_gradients_can_be_saved(tmp_path: Path) -> None:

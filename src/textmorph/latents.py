@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal, cast, get_args
 
 import torch
@@ -18,6 +17,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from .errors import LatentError, SpaceError
+from .files import write_bytes
 
 Space = Literal["z", "w", "w+", "s"]
 SPACES: tuple[Space, ...] = get_args(Space)
@@ -89,16 +89,15 @@ class Latent:
     def detach(self) -> Latent:
         return Latent(self.value.detach(), self.space)
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the latent as safetensors, the space in its header; the file appears whole or not at all."""
-        path = Path(path)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-        try:
-            value = self.value.detach().cpu().contiguous()
-            temporary.write_bytes(save({"latent": value}, {"kind": "latent", "space": self.space}))
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        """Write the latent as safetensors, the space in its header; the file appears whole or not at all.
+
+        Raises:
+            OutputExistsError: the file is there and `overwrite` is off.
+            OutputError: it cannot be written.
+        """
+        value = self.value.detach().cpu().contiguous()
+        write_bytes(path, save({"latent": value}, {"kind": "latent", "space": self.space}), overwrite=overwrite)
 
     @staticmethod
     def load(path: str | os.PathLike[str]) -> Latent:
