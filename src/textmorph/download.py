@@ -86,22 +86,31 @@ def fetch(url: str, *, sha256: str, progress: Progress | None = None) -> Path:
     return path
 
 
-def fetch_hub(name: str, *, revision: str | None = None, patterns: Sequence[str] | None = None) -> Path:
+def fetch_hub(
+    name: str, *, revision: str | None = None, patterns: Sequence[str] | None = None, offline: bool | None = None
+) -> Path:
     """Folder of a model on the Hugging Face hub: from its own cache, or downloaded there.
 
     Args:
         name: `owner/model`.
         revision: branch, tag or commit; None: the main branch.
         patterns: only files of these names, e.g. `["*.json", "*.safetensors"]`.
+        offline: keep to the cache; None: as the user switched it.
 
     Raises:
         OfflineError: it is not in the cache and the network is switched off.
         DownloadError: no such model, or it could not be fetched.
     """
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+    )
 
-    offline = is_offline()
+    offline = is_offline() if offline is None else offline
     allowed = list(patterns) if patterns is not None else None
     try:
         folder = snapshot_download(name, revision=revision, allow_patterns=allowed, local_files_only=offline)
@@ -111,6 +120,10 @@ def fetch_hub(name: str, *, revision: str | None = None, patterns: Sequence[str]
         if offline:
             raise OfflineError(f"{name} was not downloaded before, and the network is switched off") from error
         raise DownloadError(f"{name} could not be fetched from the hub: {error}") from error
+    except GatedRepoError as error:
+        raise DownloadError(f"{name} is gated: accept its terms on the hub and log in there first") from error
+    except RepositoryNotFoundError as error:
+        raise DownloadError(f"there is no model {name} on the hub, or it is private") from error
     except (HfHubHTTPError, OSError) as error:
         raise DownloadError(f"{name} could not be fetched from the hub: {error}") from error
     return Path(folder)

@@ -35,7 +35,7 @@ from ..errors import (
     UnsafeCheckpointError,
     UnsupportedCheckpointError,
 )
-from .hub import PICKLED_WEIGHTS, SAFE_WEIGHTS, find_folder
+from .hub import PICKLED_WEIGHTS, SAFE_WEIGHTS, find_folder, has_any
 
 ClipInput = Literal["standard", "paper"]
 TEXT_BATCH = 256
@@ -114,7 +114,7 @@ class ClipEmbedder(nn.Module):
                 `config.json`, `preprocessor_config.json`, a tokenizer and weights.
             clip_input: see `__init__`.
             device: where the model lives.
-            offline: take models of the hub from the cache alone; None follows `HF_HUB_OFFLINE`.
+            offline: take models of the hub from the cache alone; None: as the user switched it.
             revision: branch, tag or commit on the hub.
 
         Raises:
@@ -306,8 +306,8 @@ def _load_model(folder: Path, source: object) -> nn.Module:
     """Read config and weights of a folder into a model, strictly."""
     config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     _check_kind(config, source)
-    safe = any(True for pattern in SAFE_WEIGHTS for _ in folder.glob(pattern))
-    if not safe and not any(True for pattern in PICKLED_WEIGHTS for _ in folder.glob(pattern)):
+    safe = has_any(folder, SAFE_WEIGHTS)
+    if not safe and not has_any(folder, PICKLED_WEIGHTS):
         raise UnknownCheckpointError(f"{source} has no weights: expected model.safetensors")
     model, report = transformers.AutoModel.from_pretrained(
         folder,
