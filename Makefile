@@ -6,7 +6,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMPS := .venv/.stamps
-PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+# --no-compile: Python compiles on first use what is used, a small part of what is installed.
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-compile --constraint constraints.txt
 REQUIREMENTS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
