@@ -122,6 +122,8 @@ def open_file(path: str | os.PathLike[str]) -> Content:
 def _open(path: Path, data: mmap.mmap) -> Content:
     if data[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
         return Content(path, "torch", _read_zip(path))
+    if data[8:9] == b"{" and struct.unpack("<Q", data[:8])[0] <= len(data) - 8:
+        return _read_safetensors(path, len(data))  # before the pickle: the length 0x280 of a header begins like one
     if data[:1] == b"\x80" and len(data) > 1 and data[1] <= 5:
         if _is_legacy(data):
             return Content(path, "torch", _read_legacy(data, memoryview(data)))
