@@ -434,5 +434,5 @@ def _draw(generator: Generator, info: dict[str, Any], rows: list[int]) -> Latent
 
 def _jpeg(image: Tensor) -> bytes:
     buffer = io.BytesIO()
-    to_pil(image).save(buffer, "JPEG", quality=90)
+    to_pil(image).save(buffer, "JPEG", quality=90, subsampling=0)
     return buffer.getvalue()

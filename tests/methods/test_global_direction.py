@@ -17,7 +17,7 @@ from ..toys import ToyEmbedder, toy_generator
 
 
 def image_of(colour: tuple[float, float, float]) -> Tensor:
-    return torch.tensor(colour).view(1, 3, 1, 1).expand(1, 3, 16, 16).contiguous()
+    return torch.tensor(colour, dtype=torch.float32).view(1, 3, 1, 1).expand(1, 3, 16, 16).contiguous()
 
 
 @pytest.fixture(scope="module")

@@ -52,7 +52,7 @@ def test_the_normal_is_that_of_a_linear_svm(seed: int, regularization: float) ->
     positives, negatives = two_clouds(seed)
     rows = torch.cat([positives, negatives]).double().numpy()
     machine = SVC(kernel="linear", C=regularization, tol=1e-8).fit(rows, [1] * 20 + [-1] * 20)
-    expected = F.normalize(torch.from_numpy(machine.coef_[0]), dim=0).float()
+    expected = F.normalize(torch.tensor(machine.coef_[0]), dim=0).float()
     normal = svm_normal(positives, negatives, regularization=regularization)
     torch.testing.assert_close(normal, expected, atol=5e-3, rtol=0)  # the solver's own tolerance is 1e-3
 

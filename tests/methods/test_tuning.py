@@ -34,7 +34,7 @@ def test_the_strength_and_threshold_of_highest_cosine_win() -> None:
     generator, embedder = toy_generator(16), ToyEmbedder()
     latents = generator.to_space(generator.sample(5, seed=2), "w+")[[0]]
     step = torch.randn(6, 8, generator=torch.Generator().manual_seed(0)) * 0.5
-    goal = embedder.embed_image(generator(latents + step))[0]
+    goal = embedder.embed_image(generator(latents + step).clamp(-1, 1))[0]
     embedder.embed_text = lambda texts: goal.expand(len(texts), -1)  # type: ignore[method-assign]
     seen: list[int] = []
     tuning = tune(
