@@ -31,15 +31,15 @@ def read(content: Content, kind: str | None) -> Checkpoint:
     places = {ours: Key(theirs) for theirs in records if (ours := rename(theirs, RENAMES))}
     found = find(records, places)
     widths, blocks = ir_se.infer_trunk(found)
-    linear = found.get("head.3.weight", ())
+    linear, norm = found["head.3.weight"], found.get("head.4.weight", ())
     side = math.isqrt(linear[1] // widths[-1]) if len(linear) == 2 else 0
-    if not side:
-        raise CheckpointMismatchError("the file has the wrong shape of output_layer.3.weight")
+    if not side or len(norm) != 1:
+        raise CheckpointMismatchError("the file has the wrong shape of output_layer.3.weight or output_layer.4.weight")
     config = {
         "input_size": side << len(widths),
         "widths": widths,
         "blocks": blocks,
-        "embedding_dim": linear[0],
+        "embedding_dim": norm[0],
         "crop": "ffhq",
     }
     expected = ir_se.identity_shapes(config)

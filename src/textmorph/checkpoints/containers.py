@@ -105,6 +105,8 @@ def open_file(path: str | os.PathLike[str]) -> Content:
     try:
         if path.is_dir():
             raise UnknownCheckpointError("this is a folder, not a file of weights; name one of the files in it")
+        if path.exists() and not path.is_file():
+            raise UnknownCheckpointError("this is no regular file")
         size = path.stat().st_size
         if size == 0:
             raise CorruptCheckpointError("the file is empty; fetch it again")
@@ -286,11 +288,10 @@ def _describe(data: mmap.mmap) -> str:
         else:
             return "this is a pickle written as text, as no known format is"
     try:
-        head.decode()
+        text = b"\0" not in head and bool(head.decode())
     except UnicodeDecodeError as error:
-        if error.end < len(head) - 3:
-            return "no known format of weights"
-    return "this is a text file, not weights"
+        text = error.reason == "unexpected end of data" and error.start > 0  # a letter cut in two by our own reading
+    return "this is a text file, not weights" if text else "no known format of weights"
 
 
 def _read_tensor(record: object, content: Content) -> Tensor:
