@@ -25,7 +25,7 @@ from .latents import Latent
 from .plans import Plan, SavedEdit, make_plan
 from .prompts import text_embedding
 from .record import Record
-from .result import Result as Result
+from .record import Result as Result
 from .sources import Photo, Source, open_source
 from .strength import CHANNEL_COUNTS, PLAIN_SHARE, SCALES, STRENGTHS, Candidate, choose_strength
 from .wishes import Progress, TextMemory, Wish, channel_bank, make_wish, picture_corpus

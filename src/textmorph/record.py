@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import platform
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,7 +22,7 @@ from torch import Tensor
 from . import __version__
 from .errors import ImageError, InputError, LatentError
 from .files import check_output, write_bytes
-from .images import read_text, write_image
+from .images import contact_sheet, read_text, write_image
 from .latents import Latent, Space
 
 KEY = "textmorph"
@@ -31,6 +32,45 @@ MAX_BYTES = 64 << 20
 """Largest sidecar that is read."""
 
 Record = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Result:
+    """One edited picture.
+
+    Args:
+        image: the edited picture, [1, 3, R, R] in [-1, 1].
+        latent: the edited latent.
+        source: the photo as it went in, cropped and resized, [1, 3, R, R].
+        inverted: the photo as the generator draws it: what the edit started from, [1, 3, R, R].
+        record: how it was made; JSON.
+    """
+
+    image: Tensor
+    latent: Latent
+    source: Tensor
+    inverted: Tensor
+    record: Record
+
+    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        """Write the edited picture and its record: inside a PNG, in a sidecar beside every other format.
+
+        Raises:
+            OutputExistsError, OutputError: as `write_image`.
+        """
+        write_picture(self.image, path, self.record, overwrite=overwrite)
+
+    def before_after(self) -> Image.Image:
+        """Photo, inversion and edit side by side; without the first where there was no photo."""
+        pictures = {"photo": self.source, "as the generator draws it": self.inverted, "edited": self.image}
+        if self.record["source"].get("of") == "latent":
+            pictures = {"before": self.inverted, "after": self.image}
+        return contact_sheet(list(pictures.values()), columns=len(pictures), labels=list(pictures), size=256)
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the user should know about this result."""
+        return list(self.record["warnings"])
 
 
 def versions() -> dict[str, str]:

@@ -1,9 +1,9 @@
-"""Many pictures of one wish: the grid of strengths against numbers of channels, and the sweep from one to another."""
+"""Several pictures at once: the grid of strengths and numbers of channels, the sweep, new pictures from a text."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -13,13 +13,18 @@ from torch import Tensor
 from .errors import InputError, OptionError
 from .images import contact_sheet
 from .latents import Latent
-from .record import Record, unpack_latent
+from .prompts import check_prompt
+from .record import Record, Result, unpack_latent
+from .wishes import Progress, TextMemory, Wish, make_wish
 
 if TYPE_CHECKING:
     from .editor import Editor
     from .plans import Plan
     from .sources import Source
-    from .wishes import Progress, Wish
+
+
+BATCH = 8
+"""Pictures optimised towards a text at once."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -102,6 +107,61 @@ def sweep(
         "edits": [{"kind": "text", **plan.wish.about}],
     }
     return Series(frames=_draw(editor, [plan.wish], latent, strengths, progress), record=record)
+
+
+def sample(
+    editor: Editor,
+    num: int = 1,
+    *,
+    prompt: str | None = None,
+    seed: int = 0,
+    truncation: float = 0.7,
+    progress: Progress | None = None,
+    **method_options: Any,
+) -> list[Result]:
+    """Draw new pictures.
+
+    Without a text they are random; picture i depends on the seed and i alone. With a text they are optimised towards
+    it: the first from the mean latent, as in the paper, the others from random latents, so that they differ.
+
+    Args:
+        num: how many.
+        prompt: what they should show.
+        seed, truncation: of the random latents; truncation 0 is the mean, 1 leaves them as they are.
+        progress: called with what is done and the total.
+        method_options: fields of the method `optimize`; only with a text.
+
+    Raises:
+        OptionError: a value out of range, or options without a text.
+
+    Source: Patashnik et al. 2021, arXiv:2103.17249, Sec. 4 (free generation).
+    """
+    if num < 1 or not 0 <= truncation <= 1 or seed < 0:
+        raise OptionError(f"num is 1 or more, truncation 0 to 1, seed 0 or more; not {num}, {truncation} and {seed}")
+    if prompt is None and method_options:
+        raise OptionError(f"{', '.join(method_options)} steer the way to a text; give one, or leave them out")
+    random = editor.generator.sample(num, seed=seed, truncation=truncation)
+    request: dict[str, Any] = {"sample": {"seed": seed, "truncation": truncation, "num": num}}
+    latents = list(random)
+    if prompt is not None:
+        prompt = check_prompt(prompt)
+        wish = make_wish(editor.domain, prompt, method="optimize", seed=seed, options=method_options)
+        request |= {"prompt": prompt, "method": "optimize", "values": asdict(wish.recipe)}
+        templates = None if editor.domain.templates == "imagenet" else editor.domain.sentences
+        starts = [Latent(editor.generator.mean_w[None], "w"), *latents[1:]]
+        latents = []
+        for first in range(0, num, BATCH):
+            batch = Latent.cat(starts[first : first + BATCH])
+
+            def tell(done: int, total: int, first: int = first, size: int = len(batch)) -> None:
+                if progress is not None:
+                    progress(first * total + size * done, num * total)
+
+            latents += wish.recipe.paint(
+                editor.generator, TextMemory(editor.embedder), target=prompt, start=batch, templates=templates,
+                progress=tell,
+            )  # fmt: skip
+    return [editor.present(latent, request=request | {"index": index}) for index, latent in enumerate(latents)]
 
 
 def replay(editor: Editor, record: Mapping[str, Any], *, progress: Progress | None = None) -> Series:

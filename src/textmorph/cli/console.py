@@ -83,9 +83,9 @@ def say(text: str = "", *, style: str | None = None, quiet: bool = False) -> Non
 
 @contextmanager
 def progress_bar(text: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on stderr for work that tells (done, total); it appears with the first call and leaves no trace."""
+    """A bar for work that tells (done, total), on a terminal; it appears with the first call and leaves no trace."""
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=err, transient=True) as bar:
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
         task = None
 
         def tell(done: int, total: int) -> None:

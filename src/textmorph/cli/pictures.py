@@ -43,7 +43,7 @@ def invert(
     with console.progress_bar("refining") as tell:
         latent = editor.invert_source(source, refine=refine, progress=tell)
     result = editor.present(latent, source=source, request={"invert": {"refine": refine}})
-    latent.save(latent_file)
+    latent.save(latent_file, overwrite=overwrite)
     result.save(picture, overwrite=overwrite)
     say(str(picture), style="bold", quiet=quiet)
     say(f"  latent: {latent_file}", quiet=quiet)
@@ -76,7 +76,7 @@ def sample(
     textmorph sample "a man with a beard" -n 9
     """
     from ..images import contact_sheet, write_image
-    from ..sampling import sample as draw
+    from ..series import sample as draw
 
     quiet = console.check_json(json, overwrite=overwrite)
     folder = console.make_folder(Path(out).expanduser())
