@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import cache
 
 import numpy as np
 import torch
@@ -54,16 +55,26 @@ class Pair(nn.Module):
 
 
 def regression_loss(image: Tensor, target: Tensor) -> Tensor:
-    """L1 + L2 over four scales, plus L1 of the differences between neighbours, which keeps edges crisp."""
+    """L1 + L2 over four scales, plus L1 of the differences between neighbours, which keeps edges crisp.
+
+    The face, a sixth of the picture and nearly all of its meaning, weighs four times as much as the rim.
+    """
     loss = image.new_zeros(())
     for scale in range(4):
         if scale:
             image, target = F.avg_pool2d(image, 2), F.avg_pool2d(target, 2)
-        error = image - target
+        error = (image - target) * _focus(image.shape[-1]).to(image)
         loss = loss + error.abs().mean() + error.square().mean()
         if scale < 2:
             loss = loss + error.diff(dim=2).abs().mean() + error.diff(dim=3).abs().mean()
     return loss
+
+
+@cache
+def _focus(side: int) -> Tensor:
+    """Weight of each pixel, [S, S]: high where eyes, nose and mouth are."""
+    at = (torch.arange(side) + 0.5) / side
+    return 0.7 + 2.1 * torch.exp(-((at[:, None] - 0.5) ** 2) / 0.045 - ((at[None] - 0.5) ** 2) / 0.035)
 
 
 def train_generator(minutes: float, *, batch: int = 16, low_resolution_until: float = 0.4) -> None:
