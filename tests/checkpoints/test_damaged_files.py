@@ -195,6 +195,14 @@ def test_any_program_ends_in_our_errors(instructions: list[bytes], tmp_path: Pat
         checkpoints.read(path)
 
 
+def test_a_zip_whose_directory_lies_outside_it_is_corrupt(tmp_path: Path) -> None:
+    content = script()
+    end = content.rindex(b"PK\x05\x06")
+    (tmp_path / "file").write_bytes(content[: end + 12] + b"\xff\xff\xff\x7f" * 2 + content[end + 20 :])
+    with pytest.raises(CorruptCheckpointError, match="zip file is truncated or damaged"):
+        checkpoints.read(tmp_path / "file")
+
+
 # Writing
 
 

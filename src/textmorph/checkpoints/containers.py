@@ -200,7 +200,7 @@ def _reference(reference: Any) -> tuple[str, torch.dtype, int]:
 def _read_zip(path: Path) -> Any:
     try:
         archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, NotImplementedError, struct.error) as error:
+    except (zipfile.BadZipFile, NotImplementedError, struct.error, ValueError, OSError) as error:
         raise CorruptCheckpointError("the zip file is truncated or damaged; fetch it again") from error
     entries = {entry.filename: entry for entry in archive.infolist()}
     _check_zip(path.stat().st_size, archive.infolist())

@@ -54,8 +54,8 @@ KEYS = {
 EXTRA = r"(mapping/|synthesis/)?(lod|moments|dlatent_avg|.*_gain|.*/resample_kernel)"
 
 FIXED = {"architecture": "skip", "nonlinearity": "lrelu", "mapping_nonlinearity": "lrelu", "num_channels": 3}
-FIXED |= {"normalize_latents": True, "mapping_lrmul": 0.01, "fused_modconv": None}
-"""Options that are handled with these values alone; None: with any."""
+FIXED |= {"normalize_latents": True, "mapping_lrmul": 0.01}
+"""Options that are handled with these values alone."""
 FILTER_OPTIONS = ("resample_kernel", "resample_filter")
 
 
@@ -145,7 +145,7 @@ def _attribute(network: Instance, name: str, kind: type) -> Any:
 
 def _check_variant(options: Mapping[str, Any], records: Mapping[str, Any]) -> None:
     for name, value in FIXED.items():
-        if value is not None and options.get(name, value) != value:
+        if options.get(name, value) != value:
             raise UnsupportedCheckpointError(f"it has {name}={shown(options[name])}; only {value!r} is handled")
     for name in FILTER_OPTIONS:
         if list(options.get(name) or stylegan2.TAPS) != list(stylegan2.TAPS):
