@@ -1,0 +1,374 @@
+"""The editor: photo and wish in, a picture that explains itself out."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from textmorph import read_image
+from textmorph.domains import Domain, load_domain
+from textmorph.editor import Editor
+from textmorph.errors import DomainError, EditError, InputError, LatentError, OptionError, PromptError
+from textmorph.images import write_image
+from textmorph.latents import Latent
+from textmorph.record import read_record, tensor_sha256
+from textmorph.series import grid, replay, sample, sweep
+
+from .toy_domain import write_toy_domain
+from .toys import toy_image
+
+WISH = "a person with purple hair"
+SVM = {"num_positives": 8, "num_negatives": 8}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_toy_domain(tmp_path_factory.mktemp("domain") / "toy")
+
+
+@pytest.fixture(scope="module")
+def editor(folder: Path) -> Editor:
+    return Editor.from_pretrained(folder, device="cpu")
+
+
+@pytest.fixture
+def photo() -> torch.Tensor:
+    return toy_image(40)
+
+
+def without(domain: Domain, **parts: Any) -> Editor:
+    """The same domain with some settings changed; networks that were loaded stay."""
+    changed = replace(domain, **parts)
+    loaded = {"generator": domain.generator, "embedder": domain.embedder, "identity": domain.identity}
+    changed.__dict__.update(loaded)
+    return Editor(changed)
+
+
+def test_strength_zero_changes_nothing(editor: Editor, photo: torch.Tensor) -> None:
+    result = editor.edit(photo, WISH, strength=0.0)
+    # In s instead of w+ the same styles are computed; float32 rounding of one affine layer.
+    torch.testing.assert_close(result.image, result.inverted, atol=1e-5, rtol=0)
+    assert result.record["scores"]["identity"] == pytest.approx(1, abs=1e-5)
+
+
+def test_the_image_is_what_the_generator_draws_from_the_latent(editor: Editor, photo: torch.Tensor) -> None:
+    result = editor.edit(photo, WISH, strength=2.0)
+    assert result.latent.space == "s"
+    assert torch.equal(result.image, editor.generator(result.latent).clamp(-1, 1))
+    assert result.image.shape == (1, 3, 16, 16)
+    assert result.source.shape == (1, 3, 16, 16)
+
+
+def test_step_by_step_gives_the_same_as_the_editor(editor: Editor, photo: torch.Tensor) -> None:
+    import textmorph as tm
+
+    result = editor.edit(photo, WISH, strength=3.0, num_channels=10)
+    edit = tm.GlobalDirection(num_channels=10).find(
+        editor.generator, editor.embedder, neutral="a person", target=WISH,
+        bank=editor.domain.bank, templates=editor.domain.sentences,
+    )  # fmt: skip
+    style = editor.generator.to_space(editor.invert(photo), "s")
+    assert torch.equal(result.image, editor.generator(edit(style, strength=3.0)).clamp(-1, 1))
+
+
+@pytest.mark.parametrize(
+    ("method", "options"), [("global", {}), ("svm", SVM), ("optimize", {"steps": 4, "patience": 2})]
+)
+def test_a_picture_is_made_again_bit_for_bit_from_its_png(
+    editor: Editor, photo: torch.Tensor, tmp_path: Path, method: str, options: dict[str, Any]
+) -> None:
+    result = editor.edit(photo, WISH, method=method, also=[("smiling", 1.5)], seed=3, **options)
+    result.save(tmp_path / "out.png")
+    again = editor.replay(read_record(tmp_path / "out.png"))
+    assert torch.equal(again.image, result.image)
+    assert torch.equal(read_image(tmp_path / "out.png"), read_image(_saved(again, tmp_path / "again.png")))
+
+
+def _saved(result: Any, path: Path) -> Path:
+    result.save(path)
+    return path
+
+
+def test_the_record_holds_what_the_page_promises(editor: Editor, photo: torch.Tensor) -> None:
+    record = editor.edit(photo, WISH, also=[("old", -1.0)]).record
+    assert json.loads(json.dumps(record, allow_nan=False)) == record
+    assert record["versions"]["textmorph"]
+    assert record["source"]["sha256"] == tensor_sha256(photo.clamp(-1, 1))
+    first, second = record["edits"]
+    assert (first["prompt"], first["neutral"], first["method"]) == (WISH, "a person", "global")
+    assert first["values"]["num_channels"] == record["automatic"]["num_channels"]
+    assert first["strength"] == record["automatic"]["strength"]
+    assert (second["prompt"], second["strength"]) == ("old", -1.0)
+    assert set(record["fingerprints"]) >= {"generator", "encoder", "embedder", "identity", "witness", "bank"}
+    assert record["scores"]["witness_gain"] is None  # this domain has no witness
+    assert isinstance(record["scores"]["clip_gain"], float)
+    assert record["automatic"]["reason"]
+    assert len(record["automatic"]["tried"]) > 1
+
+
+def test_the_recorded_gain_and_identity_are_those_of_the_picture(editor: Editor, photo: torch.Tensor) -> None:
+    from textmorph.prompts import text_embedding
+
+    result = editor.edit(photo, WISH, strength=4.0)
+    target = text_embedding(editor.embedder, WISH, templates=editor.domain.sentences)
+    gain = (editor.embedder.embed_image(result.image) - editor.embedder.embed_image(result.inverted)) @ target
+    assert result.record["scores"]["clip_gain"] == pytest.approx(gain.item(), abs=1e-6)
+    rows = editor.identity.embed_image(torch.cat([result.image, result.inverted]))
+    assert result.record["scores"]["identity"] == pytest.approx((rows[0] @ rows[1]).item(), abs=1e-5)
+
+
+def test_a_witness_judges_where_the_domain_has_one(editor: Editor, photo: torch.Tensor) -> None:
+    witnessed = without(editor.domain, files={**editor.domain.files, "witness": "clip"})
+    scores = witnessed.edit(photo, WISH, strength=2.0).record["scores"]
+    assert scores["witness_gain"] == pytest.approx(scores["clip_gain"], abs=1e-6)  # the same CLIP once more
+
+
+def test_automatic_strength_keeps_the_identity_it_is_asked_to(editor: Editor, photo: torch.Tensor) -> None:
+    record = editor.edit(photo, WISH, keep_identity=0.95).record
+    met = record["automatic"]["goal_met"]
+    assert record["scores"]["identity"] >= 0.95 or not met
+    assert met == (not any("automatic strength did not" in warning for warning in record["warnings"]))
+
+
+def test_automatic_strength_searches_only_what_is_left_open(editor: Editor, photo: torch.Tensor) -> None:
+    tried = editor.edit(photo, WISH, num_channels=7).record["automatic"]["tried"]
+    assert {one["num_channels"] for one in tried} == {None}
+    tried = editor.edit(photo, WISH, threshold=0.05).record["automatic"]["tried"]
+    assert {one["num_channels"] for one in tried} == {None}
+    tried = editor.edit(photo, WISH, strength=2.0, num_channels="auto").record["automatic"]["tried"]
+    assert {one["strength"] for one in tried} == {2.0}
+    assert len({one["num_channels"] for one in tried}) > 1
+    assert editor.edit(photo, WISH, strength=2.0).record["automatic"] is None
+
+
+def test_only_where_no_channel_can_be_selected_at_all_does_automatic_strength_raise(
+    editor: Editor, photo: torch.Tensor
+) -> None:
+    with pytest.raises(EditError, match="largest relevance"):
+        editor.edit(photo, WISH, threshold=1.0)
+
+
+def test_domain_values_steer_the_search(editor: Editor, photo: torch.Tensor) -> None:
+    steered = without(editor.domain, strengths=(1.0, 2.0), channel_counts=(5,))
+    tried = steered.edit(photo, WISH).record["automatic"]["tried"]
+    assert [(one["strength"], one["num_channels"]) for one in tried] == [(1.0, 5), (2.0, 5)]
+
+
+def test_saved_edits_apply_and_replay_until_their_file_changes(
+    editor: Editor, photo: torch.Tensor, tmp_path: Path
+) -> None:
+    wish = editor.plan(WISH).wish
+    assert wish is not None
+    edit = editor.find(wish, editor.invert(photo))
+    edit.save(tmp_path / "purple.safetensors")
+    result = editor.edit(photo, edits=[(tmp_path / "purple.safetensors", 1.5)])
+    assert torch.equal(result.image, editor.edit(photo, WISH, strength=1.5, num_channels=20).image)
+    assert torch.equal(editor.replay(result.record).image, result.image)
+    (edit * 2.0).save(tmp_path / "purple.safetensors", overwrite=True)  # type: ignore[operator]
+    with pytest.raises(InputError, match="has changed"):
+        editor.replay(result.record)
+    (tmp_path / "purple.safetensors").unlink()
+    with pytest.raises(InputError, match="missing"):
+        editor.replay(result.record)
+    unsaved = editor.edit(photo, edits=[(edit, 1.0)])
+    with pytest.raises(InputError, match="in no file"):
+        editor.replay(unsaved.record)
+
+
+def test_replay_refuses_other_networks_and_damaged_records(editor: Editor, photo: torch.Tensor) -> None:
+    record = editor.edit(photo, WISH, strength=1.0).record
+    for part in ("generator", "embedder", "bank", "templates"):
+        other = record | {"fingerprints": record["fingerprints"] | {part: "0" * 16}}
+        with pytest.raises(DomainError, match=part):
+            editor.replay(other)
+    for missing in ("input_latent", "edits", "fingerprints"):
+        with pytest.raises(InputError):
+            editor.replay({key: value for key, value in record.items() if key != missing})
+
+
+def test_a_latent_can_be_edited_in_place_of_a_photo(editor: Editor, photo: torch.Tensor, tmp_path: Path) -> None:
+    latent = editor.invert(photo)
+    latent.save(tmp_path / "me.safetensors")
+    expected = editor.edit(photo, WISH, strength=2.0).image
+    assert torch.equal(editor.edit(latent, WISH, strength=2.0).image, expected)
+    result = editor.edit(tmp_path / "me.safetensors", WISH, strength=2.0)
+    assert torch.equal(result.image, expected)
+    assert result.record["scores"]["reconstruction_distance"] is None
+    with pytest.raises(OptionError, match="refine"):
+        editor.invert_source(editor.open(photo), refine=-1)
+    with pytest.raises(LatentError, match="one latent"):
+        editor.edit(Latent.cat([latent, latent]), WISH)
+    with pytest.raises(LatentError):
+        editor.edit(Latent(torch.zeros(1, 3), "w"), WISH)
+
+
+def test_photos_are_inverted_in_a_batch_as_one_by_one(editor: Editor) -> None:
+    sources = [editor.open(toy_image(20 + i, seed=i)) for i in range(3)]
+    whole = editor.invert_sources(sources)
+    for source, latent in zip(sources, whole, strict=True):
+        # Convolutions of a batch round differently: 1e-4 of values of about 1.
+        torch.testing.assert_close(latent.value, editor.invert_source(source).value, atol=1e-4, rtol=1e-4)
+
+
+def test_refinement_brings_the_inversion_closer(editor: Editor, photo: torch.Tensor) -> None:
+    plain, refined = (editor.edit(photo, WISH, strength=0.0, refine=refine) for refine in (0, 40))
+    key = "reconstruction_distance"
+    assert refined.record["scores"][key] < plain.record["scores"][key]
+
+
+def test_without_an_encoder_refinement_alone_inverts(editor: Editor, photo: torch.Tensor) -> None:
+    bare = without(editor.domain, files={k: v for k, v in editor.domain.files.items() if k != "encoder"})
+    with pytest.raises(DomainError, match="no encoder"):
+        bare.invert(photo)
+    assert bare.invert(photo, refine=2).space == "w+"
+
+
+def test_a_picture_far_from_the_domain_is_done_with_a_warning(editor: Editor, photo: torch.Tensor) -> None:
+    strict = without(editor.domain, far_distance=0.0)
+    assert any("far from what the domain" in text for text in strict.edit(photo, WISH, strength=1.0).warnings)
+    lax = without(editor.domain, far_distance=1.0)
+    assert not lax.edit(photo, WISH, strength=1.0).warnings
+
+
+def test_unknown_words_are_named_once_each(editor: Editor, photo: torch.Tensor) -> None:
+    warnings = editor.edit(photo, "gandalf the person", strength=1.0, also=[("gandalf smiling", 1.0)]).warnings
+    assert warnings == ["'gandalf' is not a word this small model knows"]
+
+
+def test_without_an_identity_net_the_figures_are_none_and_the_search_says_so(
+    editor: Editor, photo: torch.Tensor
+) -> None:
+    bare = without(editor.domain)
+    bare.domain.__dict__["identity"] = None
+    record = bare.edit(photo, WISH).record
+    assert record["scores"]["identity"] is None
+    assert "no identity net" in record["automatic"]["reason"]
+
+
+@pytest.mark.parametrize("prompt", ["", "   ", "x" * 5000, "a\x00b"])
+def test_prompts_that_say_nothing_or_too_much_are_refused(editor: Editor, photo: torch.Tensor, prompt: str) -> None:
+    with pytest.raises(PromptError):
+        editor.edit(photo, prompt)
+
+
+def test_a_neutral_text_that_says_the_same_is_refused(editor: Editor, photo: torch.Tensor) -> None:
+    with pytest.raises(PromptError, match="both"):
+        editor.edit(photo, "purple hair", neutral="Purple hair")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"method": "magic"}, "no method 'magic'"),
+        ({"steps": 5}, "steps does not belong to the method 'global'"),
+        ({"method": "svm", "neutral": "hair"}, "takes no neutral"),
+        ({"method": "optimize", "num_channels": 5}, "num_channels does not belong"),
+        ({"method": "optimize", "num_channels": "auto"}, "num_channels='auto' needs"),
+        ({"threshold": 0.1, "num_channels": 5}, "one of num_channels and threshold"),
+        ({"strength": "much"}, "strength is 'auto' or a number"),
+        ({"strength": float("nan")}, "strength is 'auto' or a number"),
+        ({"strength": 2.0, "keep_identity": 0.5}, "keep_identity steers"),
+        ({"keep_identity": 3}, "keep_identity is a cosine"),
+        ({"refine": -1}, "refine"),
+        ({"also": [("old", float("inf"))]}, "a strength is a number"),
+        ({"relevance": "vague"}, "relevance is"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused_before_any_work(
+    editor: Editor, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(OptionError, match=message):
+        editor.plan(WISH, **options)
+
+
+def test_nothing_to_do_is_an_error(editor: Editor, photo: torch.Tensor) -> None:
+    with pytest.raises(OptionError, match="nothing to do"):
+        editor.edit(photo)
+
+
+def test_without_a_bank_or_corpus_the_command_that_builds_it_is_named(folder: Path, photo: torch.Tensor) -> None:
+    domain = load_domain(folder)
+    for part in ("bank", "corpus"):
+        bare = without(domain, files={name: file for name, file in domain.files.items() if name != part})
+        with pytest.raises(DomainError, match=f"textmorph {part} build"):
+            bare.edit(photo, WISH, method="svm", strength=1.0)
+
+
+def test_a_photo_may_come_in_many_forms(editor: Editor, tmp_path: Path) -> None:
+    import numpy as np
+    from PIL import Image
+
+    pixels = (np.random.default_rng(0).uniform(size=(30, 40, 3)) * 255).astype(np.uint8)
+    path = tmp_path / "photo.png"
+    Image.fromarray(pixels).save(path)
+    forms = [path, str(path), path.read_bytes(), Image.fromarray(pixels), pixels, read_image(path)]
+    images = [editor.open(form).image for form in forms]
+    assert all(torch.equal(image, images[0]) for image in images)
+    assert editor.open(path).about == {
+        "name": "photo.png", "of": "file", "sha256": editor.open(path).about["sha256"], "width": 40, "height": 30,
+    }  # fmt: skip
+
+
+def test_tensors_that_are_no_picture_are_refused(editor: Editor) -> None:
+    for bad in (torch.zeros(2, 3, 8, 8), torch.zeros(1, 4, 8, 8), torch.full((1, 3, 8, 8), float("nan"))):
+        with pytest.raises(InputError):
+            editor.open(bad)
+
+
+def test_a_grid_draws_what_edit_draws_and_replays(editor: Editor, photo: torch.Tensor) -> None:
+    plan = editor.plan(WISH, strength=1.0, num_channels=5)
+    series = grid(editor, plan, editor.open(photo), strengths=[-1.0, 2.0], channel_counts=[5, 9])
+    assert len(series.frames) == 4
+    assert torch.equal(series.frames[3], editor.edit(photo, WISH, strength=2.0, num_channels=9).image)
+    again = replay(editor, json.loads(json.dumps(series.record)))
+    assert all(torch.equal(one, other) for one, other in zip(series.frames, again.frames, strict=True))
+    assert series.sheet().size == again.sheet().size
+
+
+def test_a_sweep_begins_at_the_inversion_and_ends_at_the_edit(editor: Editor, photo: torch.Tensor) -> None:
+    plan = editor.plan(WISH, strength=4.0)
+    series = sweep(editor, plan, editor.open(photo), strengths=[0.0, 2.0, 4.0])
+    torch.testing.assert_close(series.frames[0], editor.render(editor.invert(photo)), atol=1e-5, rtol=0)
+    assert torch.equal(series.frames[2], editor.edit(photo, WISH, strength=4.0).image)
+
+
+def test_samples_depend_on_the_seed_and_their_place_alone(editor: Editor) -> None:
+    three, two = sample(editor, 3, seed=5), sample(editor, 2, seed=5)
+    assert torch.equal(three[1].image, two[1].image)
+    assert not torch.equal(three[0].image, sample(editor, 1, seed=6)[0].image)
+    assert torch.equal(editor.replay(three[2].record).image, three[2].image)
+
+
+def test_samples_from_a_text_differ_and_gain_on_it(editor: Editor) -> None:
+    from textmorph.prompts import text_embedding
+
+    results = sample(editor, 2, prompt=WISH, steps=20)
+    assert not torch.equal(results[0].image, results[1].image)
+    target = text_embedding(editor.embedder, WISH, templates=editor.domain.sentences)
+    mean = editor.render(Latent(editor.generator.mean_w[None], "w"))
+    gain = (editor.embedder.embed_image(results[0].image) - editor.embedder.embed_image(mean)) @ target
+    assert gain.item() > 0
+    with pytest.raises(OptionError, match="steps"):
+        sample(editor, 1, steps=3)
+
+
+def test_a_jpeg_has_its_record_beside_it(editor: Editor, photo: torch.Tensor, tmp_path: Path) -> None:
+    result = editor.edit(photo, WISH, strength=1.0)
+    result.save(tmp_path / "a.jpg")
+    assert read_record(tmp_path / "a.jpg") == result.record
+
+
+def test_a_finished_picture_is_known_by_its_record(editor: Editor, photo: torch.Tensor, tmp_path: Path) -> None:
+    write_image(photo, tmp_path / "a.png")
+    write_image(toy_image(40, seed=9), tmp_path / "b.png")
+    plan, source = editor.plan(WISH, strength=1.0), editor.open(tmp_path / "a.png")
+    record = json.loads(json.dumps(editor.carry_out(plan, source).record))
+    assert editor.is_done(record, plan, source)
+    assert not editor.is_done(record, editor.plan(WISH, strength=2.0), source)
+    assert not editor.is_done(record, plan, editor.open(tmp_path / "b.png"))
+    assert not editor.is_done({}, plan, source)
