@@ -66,3 +66,8 @@ portraits: dev
 
 portraits-report: dev
 	$(BIN)/python -m recipes.portraits data report
+
+# make benchmark-edits   judge twelve edits of held-out portraits by every method; OPTIONS="--portraits 8 --methods global"
+.PHONY: benchmark-edits
+benchmark-edits: dev
+	$(BIN)/python -m benchmarks.edits $(OPTIONS)
