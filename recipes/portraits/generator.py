@@ -77,7 +77,7 @@ def _focus(side: int) -> Tensor:
     return 0.7 + 2.1 * torch.exp(-((at[:, None] - 0.5) ** 2) / 0.045 - ((at[None] - 0.5) ** 2) / 0.035)
 
 
-def train_generator(minutes: float, *, batch: int = 16, low_resolution_until: float = 0.4) -> None:
+def train_generator(minutes: float, *, batch: int = 16, low_resolution_until: float = 0.7) -> None:
     """Regress the generator: first at half resolution, where a picture costs a third, then at full.
 
     On two cores 60 minutes give about 200 000 pictures; on a GPU five minutes do.
