@@ -25,6 +25,8 @@ FLOORS = (
         "corpus_table",
         "canvases",
         "optimization",
+        "ranger",
+        "training",
         "inversion",
     ],
     ["methods"],
