@@ -21,11 +21,15 @@ STAGES: dict[str, tuple[float, str]] = {  # default minutes on two cores, what i
 }
 
 TRAINERS = {  # stage: module, function
-    "clip": ("clip", "train_clip"), "witness": ("clip", "train_clip"), "generator": ("generator", "train_generator"),
-    "mapping": ("generator", "train_mapping"), "identity": ("identity", "train_identity"),
-    "identity_judge": ("identity", "train_identity"), "encoder": ("encoder", "train_encoder"),
+    "clip": ("clip", "train_clip"),
+    "witness": ("clip", "train_clip"),
+    "generator": ("generator", "train_generator"),
+    "mapping": ("generator", "train_mapping"),
+    "identity": ("identity", "train_identity"),
+    "identity_judge": ("identity", "train_identity"),
+    "encoder": ("encoder", "train_encoder"),
     "judge": ("judge", "train_judge"),
-}  # fmt: skip
+}
 
 
 def takes_name(stage: str) -> bool:
@@ -38,23 +42,28 @@ def run(stage: str, minutes: float) -> None:
     if stage == "data":
         from .data import prepare
 
-        return prepare()
+        prepare()
+        return
     if stage in ("bundle", "report"):
         if stage == "bundle":
             from .bundle import write_bundle as finish
         else:
             from .report import write_report as finish
-        return finish()
+        finish()
+        return
     module, function = TRAINERS[stage]
-    import_module(f"recipes.portraits.{module}").__dict__[function](*([stage] if takes_name(stage) else []), minutes)
+    train = getattr(import_module(f"recipes.portraits.{module}"), function)
+    train(*([stage] if takes_name(stage) else []), minutes)
 
 
 def main() -> None:
     lines = "\n".join(f"  {name:15} {minutes:3g} min  {what}" for name, (minutes, what) in STAGES.items())
     parser = argparse.ArgumentParser(
-        prog="python -m recipes.portraits", formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Make the embedded domain. Every stage can be stopped and started again.", epilog=f"stages:\n{lines}",
-    )  # fmt: skip
+        prog="python -m recipes.portraits",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Make the embedded domain. Every stage can be stopped and started again.",
+        epilog=f"stages:\n{lines}",
+    )
     parser.add_argument("stages", nargs="*", metavar="STAGE", help="stages in order; none: all")
     parser.add_argument("--minutes", type=float, help="training time of each named stage (default: see below)")
     parser.add_argument("--scale", type=float, default=1.0, help="multiply all training times (default: 1)")

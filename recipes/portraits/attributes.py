@@ -196,7 +196,9 @@ def sample_columns(num: int, *, seed: int) -> dict[str, NDArray[Any]]:
     return columns(np.random.default_rng(seed).random((num, len(ATTRIBUTES))))
 
 
-def vary(cols: Mapping[str, NDArray[Any]], names: NDArray[np.str_] | list[str], *, seed: int) -> dict[str, NDArray[Any]]:
+def vary(
+    cols: Mapping[str, NDArray[Any]], names: NDArray[np.str_] | list[str], *, seed: int
+) -> dict[str, NDArray[Any]]:
     """Change exactly one attribute in each portrait (row i: names[i]) to another value, uniformly over the others."""
     rng = np.random.default_rng(seed)
     out = {k: v.copy() for k, v in cols.items()}

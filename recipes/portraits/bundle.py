@@ -37,7 +37,7 @@ ORIGIN = {
 
 
 def write_bundle() -> None:
-    """Write the domain folder and the judges; parts that did not change are kept. Bank: 10 minutes on two cores."""
+    """Write the domain folder and the judges, then bank and corpus (10 minutes on two cores)."""
     DOMAIN.mkdir(parents=True, exist_ok=True)
     JUDGES.mkdir(parents=True, exist_ok=True)
     made = generator.finished()
@@ -56,7 +56,7 @@ def write_bundle() -> None:
 
 
 def write_bank_and_corpus() -> None:
-    """Build the channel bank and the corpus with the networks of the folder, so that their hashes are those of users."""
+    """Build the channel bank and the corpus with the networks of the folder, so that the hashes are the users'."""
     made, embedder = load_generator(DOMAIN / "generator.safetensors"), load_embedder(DOMAIN / "clip")
     bank = build_bank(
         made, embedder, num_samples=BANK_SAMPLES, truncation=1.0, seed=21, autocast=torch.bfloat16,

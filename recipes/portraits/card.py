@@ -1,3 +1,4 @@
+# ruff: noqa: E501  (a page of text)
 """The model card, written from the report: data, training, figures, limits."""
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ def write_card(report: dict[str, Any]) -> None:
     clip, witness, encoder, made = report["clip"], report["witness"], report["encoder"], report["generator"]
     training = "\n".join(f"| {s} | {t['steps']:,} | {t['minutes']} |" for s, t in report["training"].items())
     goals = "\n".join(
-        f"| {name} | {g['value']} | {g['goal']} | {'yes' if g['met'] else '**no**'} |" for name, g in report["goals"].items()
+        f"| {name} | {g['value']} | {g['goal']} | {'yes' if g['met'] else '**no**'} |"
+        for name, g in report["goals"].items()
     )
     words = "\n".join(
         f"| {a} | {v['single']:.1%} | {v['ensemble']:.1%} | {witness['zero_shot'][a]['single']:.1%} |"

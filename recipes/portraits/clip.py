@@ -61,6 +61,7 @@ def tokenizer() -> Tokenizer:
 
 def build(size: Size) -> CLIPModel:
     """A fresh CLIPModel."""
+
     def tower(width: int, layers: int, heads: int) -> dict[str, object]:
         return {
             "hidden_size": width, "intermediate_size": 4 * width, "num_hidden_layers": layers,
@@ -117,7 +118,7 @@ class Learner(nn.Module):
         self.bias = nn.Parameter(torch.tensor(-3.0))
 
     def images(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Unit embeddings [B, D] of images in [-1, 1], and attribute logits [B, V] of the class token and the patches."""
+        """Unit embeddings [B, D] of images in [-1, 1], attribute logits [B, V] of class token and patches."""
         if images.shape[-1] != self.size.image_size:
             images = F.interpolate(images, size=self.size.image_size, mode="bicubic", antialias=True)
         out = self.clip.vision_model(pixel_values=images)
@@ -172,7 +173,8 @@ def train_clip(name: str, minutes: float, *, pairs: int = 32, look_pairs: int = 
     average = Average(learner, 0.998)
     decay = [p for p in learner.parameters() if p.ndim > 1]
     plain = [p for p in learner.parameters() if p.ndim <= 1]
-    optimizer = torch.optim.AdamW([{"params": decay}, {"params": plain, "weight_decay": 0.0}], lr=1e-3, betas=(0.9, 0.98), weight_decay=0.02)  # fmt: skip
+    groups = [{"params": decay}, {"params": plain, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, lr=1e-3, betas=(0.9, 0.98), weight_decay=0.02)
     order = batches(len(base), pairs, seed=20 + size.seed)
     look_order = batches(len(base), look_pairs, seed=60 + size.seed)
     tok = tokenizer()
@@ -234,7 +236,9 @@ def load_clip(name: str) -> Learner:
     """The averaged weights."""
     saved = torch.load(data.RUNS / name / "checkpoint.pt", map_location=device(), weights_only=True)
     learner = Learner(SIZES[name]).to(device())
-    learner.load_state_dict({k.removeprefix("module."): v for k, v in saved["average"].items() if k.startswith("module.")})
+    learner.load_state_dict(
+        {k.removeprefix("module."): v for k, v in saved["average"].items() if k.startswith("module.")}
+    )
     return learner.requires_grad_(False).eval()
 
 
@@ -245,7 +249,8 @@ def export(name: str, folder: Path) -> None:
     learner.clip.to(torch.float16).save_pretrained(folder)
     tokenizer().save(str(folder / "tokenizer.json"))
     special = {"pad_token": "[PAD]", "unk_token": "[UNK]", "bos_token": "[BOS]", "eos_token": "[EOS]"}
-    _write_json(folder / "tokenizer_config.json", {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": CONTEXT, **special})  # fmt: skip
+    about = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": CONTEXT, **special}
+    _write_json(folder / "tokenizer_config.json", about)
     side = SIZES[name].image_size
     _write_json(folder / "preprocessor_config.json", {
         "image_processor_type": "CLIPImageProcessor", "do_resize": True, "size": {"shortest_edge": side}, "resample": 3,

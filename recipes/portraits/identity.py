@@ -39,7 +39,7 @@ class Learner(nn.Module):
 
 
 def arcface_loss(embedding: Tensor, centres: Tensor, person: Tensor, *, margin: float, scale: float = 24.0) -> Tensor:
-    """Cross-entropy over angles, the right one widened by `margin` radians; Deng et al. 2019, arXiv:1801.07698, eq. 3."""
+    """Cross-entropy over angles, the right one widened by `margin` radians; Deng et al. 2019, arXiv:1801.07698."""
     cosine = (embedding @ F.normalize(centres, dim=1).t()).clamp(-1 + 1e-6, 1 - 1e-6)
     right = F.one_hot(person, len(centres)).bool()
     widened = torch.cos((torch.acos(cosine) + margin).clamp(max=torch.pi))
@@ -76,7 +76,8 @@ def train_identity(name: str, minutes: float, *, persons_per_batch: int = 32) ->
         average.update(learner)
         return {"loss": float(loss.detach())}
 
-    train(data.RUNS / name, {"learner": learner, "average": average, "optimizer": optimizer}, step, minutes=minutes, label=name)  # fmt: skip
+    state = {"learner": learner, "average": average, "optimizer": optimizer}
+    train(data.RUNS / name, state, step, minutes=minutes, label=name)
 
 
 def load_identity_net(name: str) -> IdentityEmbedder:

@@ -18,7 +18,7 @@ from .training import Average, autocast, batches, device, learning_rate, train, 
 
 
 class AttributeJudge(nn.Module):
-    """Image [B, 3, H, W] in [-1, 1] → attribute logits [B, V]: scalars in [-1, 1], then one-hots (attributes.vectors)."""
+    """Image [B, 3, H, W] in [-1, 1] → attribute logits [B, V], laid out as `attributes.vectors`."""
 
     def __init__(self, widths: tuple[int, ...] = (24, 48, 96, 192), blocks: tuple[int, ...] = (1, 1, 2, 1)) -> None:
         super().__init__()
@@ -84,7 +84,8 @@ def train_judge(minutes: float, *, batch: int = 96) -> None:
         average.update(judge)
         return {"loss": float(loss.detach())}
 
-    train(data.RUNS / "judge", {"judge": judge, "average": average, "optimizer": optimizer}, step, minutes=minutes, label="judge")  # fmt: skip
+    state = {"judge": judge, "average": average, "optimizer": optimizer}
+    train(data.RUNS / "judge", state, step, minutes=minutes, label="judge")
 
 
 def load_judge() -> AttributeJudge:

@@ -48,14 +48,18 @@ def write_report(*, num: int = 2000, samples: int = 10_000, encoded: int = 500) 
     net, second = load_attribute_judge(), load_identity(JUDGES / "identity.safetensors")
     report: dict[str, Any] = {
         "machine": {"processor": platform.processor() or platform.machine(), "torch": torch.__version__},
-        "clip": _clip(domain.embedder, test, num), "witness": _clip(domain.witness, test, num),
-        "judge": _judge(net, test, num), "generator": _generator(domain, net, test, samples),
+        "clip": _clip(domain.embedder, test, num),
+        "witness": _clip(domain.witness, test, num),
+        "judge": _judge(net, test, num),
+        "generator": _generator(domain, net, test, samples),
         "encoder": _encoder(domain, net, second, test, encoded),
-        "identity": {"auc": round(identity.verification_auc(domain.identity), 5),
-                     "judge_auc": round(identity.verification_auc(second), 5)},
+        "identity": {
+            "auc": round(identity.verification_auc(domain.identity), 5),
+            "judge_auc": round(identity.verification_auc(second), 5),
+        },
         "training": _training(),
         "size_mb": round(sum(f.stat().st_size for f in DOMAIN.rglob("*") if f.is_file()) / 1e6, 2),
-    }  # fmt: skip
+    }
     report["goals"] = goals(report)
     (DOMAIN / "report.json").write_text(json.dumps(report, indent=1) + "\n")
     write_toml(far_distance=report["encoder"]["far_distance"])
@@ -71,18 +75,38 @@ def goals(report: dict[str, Any]) -> dict[str, dict[str, Any]]:
         value: Any = report
         for key in path.split("."):
             value = value[key]
-        out[path] = {"value": value, "goal": f"{sign} {bound}", "met": value >= bound if sign == ">=" else value <= bound}
+        out[path] = {
+            "value": value,
+            "goal": f"{sign} {bound}",
+            "met": value >= bound if sign == ">=" else value <= bound,
+        }
     return out
 
 
 def _clip(embedder: Any, test: data.Portraits, num: int) -> dict[str, Any]:
     seen = measure.in_batches(embedder.embed_image, measure.batches_of(test, num))
     return {
-        "zero_shot": {a: measure.zero_shot(embedder, seen, test, a, split="withheld") for a in
-                      ("hair_colour", "hair_style", "glasses", "beard", "hat", "expression", "age", "moustache", "mouth",
-                       "eyes", "lipstick", "makeup", "earrings", "femininity")},
+        "zero_shot": {
+            a: measure.zero_shot(embedder, seen, test, a, split="withheld")
+            for a in (
+                "hair_colour",
+                "hair_style",
+                "glasses",
+                "beard",
+                "hat",
+                "expression",
+                "age",
+                "moustache",
+                "mouth",
+                "eyes",
+                "lipstick",
+                "makeup",
+                "earrings",
+                "femininity",
+            )
+        },
         "retrieval": measure.retrieval(embedder, seen, test, split="withheld"),
-    }  # fmt: skip
+    }
 
 
 def _judge(net: judge.AttributeJudge, test: data.Portraits, num: int) -> dict[str, Any]:
@@ -96,8 +120,10 @@ def _judge(net: judge.AttributeJudge, test: data.Portraits, num: int) -> dict[st
     cols = test.rows(slice(0, num))
     made = (drawn(i) for i in range(0, num, 50))
     with torch.inference_mode():
-        return {"renders": measure.accuracy(measure.judged(net, measure.batches_of(test, num)), cols),
-                "generated": measure.accuracy(measure.judged(net, made), cols)}  # fmt: skip
+        return {
+            "renders": measure.accuracy(measure.judged(net, measure.batches_of(test, num)), cols),
+            "generated": measure.accuracy(measure.judged(net, made), cols),
+        }
 
 
 def _generator(domain: Any, net: judge.AttributeJudge, test: data.Portraits, samples: int) -> dict[str, Any]:
@@ -111,7 +137,9 @@ def _generator(domain: Any, net: judge.AttributeJudge, test: data.Portraits, sam
                 features.append(domain.witness.embed_image(image))
     made = measure.frequencies(judge.read(torch.cat(logits)))
     prior_cols = A.sample_columns(200_000, seed=33)
-    prior = {a: {w: round(float((prior_cols[a] == i).mean()), 4) for i, w in enumerate(ws)} for a, ws in A.CATEGORIES.items()}
+    prior = {
+        a: {w: round(float((prior_cols[a] == i).mean()), 4) for i, w in enumerate(ws)} for a, ws in A.CATEGORIES.items()
+    }
     worst = {a: round(max(abs(made[a][w] - prior[a][w]) for w in made[a]), 4) for a in made}
     fake = torch.cat(features)
     real = measure.in_batches(domain.witness.embed_image, measure.batches_of(test, len(test)))
@@ -122,12 +150,19 @@ def _generator(domain: Any, net: judge.AttributeJudge, test: data.Portraits, sam
     )
     precision, recall = measure.precision_recall(real, fake)
     return {
-        "samples": samples, "largest_frequency_difference": max(worst.values()), "frequency_difference": worst,
-        "frequencies": made, "prior": prior,
-        "frechet": {"generator": round(measure.frechet(fake, real), 5), "floor (renders)": round(measure.frechet(floor, real), 5),
-                    "scale (renders blurred 4 times)": round(measure.frechet(blurred, real), 5)},
-        "precision": round(precision, 4), "recall": round(recall, 4),
-    }  # fmt: skip
+        "samples": samples,
+        "largest_frequency_difference": max(worst.values()),
+        "frequency_difference": worst,
+        "frequencies": made,
+        "prior": prior,
+        "frechet": {
+            "generator": round(measure.frechet(fake, real), 5),
+            "floor (renders)": round(measure.frechet(floor, real), 5),
+            "scale (renders blurred 4 times)": round(measure.frechet(blurred, real), 5),
+        },
+        "precision": round(precision, 4),
+        "recall": round(recall, 4),
+    }
 
 
 def _encoder(domain: Any, net: judge.AttributeJudge, second: Any, test: data.Portraits, num: int) -> dict[str, Any]:
@@ -154,10 +189,14 @@ def _encoder(domain: Any, net: judge.AttributeJudge, second: Any, test: data.Por
         _sheet(domain.generator(latent).clamp(-1, 1), "generator", 8)
     _sheet(test.tensor(slice(0, 64)), "renders", 8)
     return {
-        "portraits": num, "identity": round(float(same.mean()), 4), "identity_lowest_tenth": round(float(same.quantile(0.1)), 4),
-        "attributes_kept": round(float(np.mean(list(kept.values()))), 4), "kept": kept,
-        "mean_absolute_error": round(float((again - images).abs().mean()), 4), "far_distance": round(float(far), 4),
-    }  # fmt: skip
+        "portraits": num,
+        "identity": round(float(same.mean()), 4),
+        "identity_lowest_tenth": round(float(same.quantile(0.1)), 4),
+        "attributes_kept": round(float(np.mean(list(kept.values()))), 4),
+        "kept": kept,
+        "mean_absolute_error": round(float((again - images).abs().mean()), 4),
+        "far_distance": round(float(far), 4),
+    }
 
 
 def _training() -> dict[str, Any]:
@@ -172,4 +211,6 @@ def _training() -> dict[str, Any]:
 def _sheet(images: Tensor, name: str, columns: int) -> None:
     folder = Path("docs/images")
     folder.mkdir(parents=True, exist_ok=True)
-    contact_sheet(images, columns=columns).convert("RGB").save(folder / f"portraits-{name}.jpg", quality=88, optimize=True)
+    contact_sheet(images, columns=columns).convert("RGB").save(
+        folder / f"portraits-{name}.jpg", quality=88, optimize=True
+    )
