@@ -10,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from PIL import Image
 
@@ -26,6 +25,7 @@ from .render import render
 
 DOMAIN = Path("src/textmorph/assets/portraits")
 JUDGES = Path("recipes/portraits/judges")
+TUNED = Path("recipes/portraits/tuned.json")
 BANK_SAMPLES = 20
 CORPUS_SIZE = 6000
 SAMPLES = 8
@@ -63,7 +63,7 @@ def write_bank_and_corpus() -> None:
         progress=_progress("bank"),
     )  # fmt: skip
     bank.save(DOMAIN / "bank.safetensors", overwrite=True, dtype=torch.float16)
-    corpus = Corpus.from_generator(made, embedder, CORPUS_SIZE, seed=22, progress=_progress("corpus"))
+    corpus = Corpus.build(made, embedder, num=CORPUS_SIZE, seed=22, progress=_progress("corpus"))
     corpus.save(DOMAIN / "corpus.safetensors", overwrite=True)
 
 
@@ -77,13 +77,13 @@ def write_samples() -> None:
         Image.fromarray(render(A.portrait(cols, i), 256)).save(folder / f"portrait-{i + 1}.png", optimize=True)
 
 
-def write_toml(**measured: float) -> None:
-    """Write domain.toml, with the hashes of the files; `measured` are values found by the report."""
-    kept = _measured()
-    kept.update(measured)
-    (DOMAIN / "measured.json").write_text(json.dumps(kept, indent=2, sort_keys=True) + "\n")
+def write_toml(**found: float | list[float]) -> None:
+    """Write domain.toml with the hashes of the files; `found` are values that were measured, kept in TUNED."""
+    tuned = json.loads(TUNED.read_text()) if TUNED.exists() else {}
+    tuned.update(found)
+    TUNED.write_text(json.dumps(tuned, indent=2, sort_keys=True) + "\n")
     templates = ",\n".join(f"    {json.dumps(t)}" for t in captions.TEMPLATES)
-    numbers = "".join(f"{name} = {value:g}\n" for name, value in sorted(kept.items()))
+    numbers = "".join(f"{name} = {json.dumps(value)}\n" for name, value in sorted(tuned.items()))
     hashed = sorted(f for f in DOMAIN.glob("*.safetensors"))
     hashes = "".join(f'"{f.name}" = "{hashlib.sha256(f.read_bytes()).hexdigest()}"\n' for f in hashed)
     (DOMAIN / "domain.toml").write_text(
@@ -110,12 +110,6 @@ neutral = "{captions.NEUTRAL}"
     )
 
 
-def _measured() -> dict[str, float]:
-    path = DOMAIN / "measured.json"
-    values: dict[str, float] = json.loads(path.read_text()) if path.exists() else {}
-    return values
-
-
 def _network(path: Path, network: Any, kind: str, architecture: str) -> None:
     config = vars(network.config) if hasattr(network, "config") else {}
     native.write(
@@ -135,8 +129,3 @@ def _progress(label: str) -> Callable[[int, int], None]:
             last = now
 
     return tell
-
-
-def numbers(values: np.ndarray[Any, Any]) -> list[float]:
-    """JSON-able floats."""
-    return [round(float(v), 5) for v in values]
