@@ -77,16 +77,13 @@ def bank(generator: StyleGAN2, embedder: ToyEmbedder) -> ChannelBank:
 
 @pytest.mark.parametrize("probe", ["paper", "reference"])
 @pytest.mark.parametrize("batch_size", [2, 6, 16])
-def test_a_bank_equals_its_definition(
-    generator: StyleGAN2, embedder: ToyEmbedder, probe: Probe, batch_size: int
-) -> None:
+def test_a_bank_equals_its_definition(embedder: ToyEmbedder, probe: Probe, batch_size: int) -> None:
+    generator = toy_generator(8, channel_max=3)
     bank = build_bank(generator, embedder, num_samples=3, num_statistics=50, probe=probe, batch_size=batch_size)
     styles = generator.to_space(generator.sample(3, seed=0, truncation=0.7), "s").value
     channels = generator.style_layout.mask(max_resolution=128).nonzero().flatten().tolist()
     mean, std = style_statistics(generator, num=50)
-    effects, lengths = slow_effects(
-        generator, embedder, styles, channels, mean, std, magnitude=5, probe=probe
-    )  # fmt: skip
+    effects, lengths = slow_effects(generator, embedder, styles, channels, mean, std, magnitude=5, probe=probe)
     assert bank.channels.tolist() == channels
     torch.testing.assert_close(bank.effects, effects, atol=1e-4, rtol=0)  # the difference of two near unit vectors
     torch.testing.assert_close(bank.consistency, lengths, atol=1e-4, rtol=0)
@@ -187,10 +184,10 @@ def test_a_bank_refuses_other_networks(bank: ChannelBank, generator: StyleGAN2, 
         ensure_bank(bank, generator, ToyEmbedder(seed=1))
 
 
-def test_a_remembered_bank_is_recalled_by_its_networks(
-    bank: ChannelBank, generator: StyleGAN2, embedder: ToyEmbedder, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_remembered_bank_is_recalled_by_its_networks(embedder: ToyEmbedder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("textmorph.channel_bank._BANKS", {})
+    generator = toy_generator(8, channel_max=2)
+    bank = build_bank(generator, embedder, num_samples=2, num_statistics=20)
     assert recall(generator, embedder) is None
     remember(bank)
     assert recall(generator, embedder) is bank
