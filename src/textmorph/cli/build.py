@@ -30,7 +30,7 @@ def build_bank(
     to_rgb: Annotated[bool, typer.Option("--to-rgb", help="Also the layers that only add colour.")] = False,
     batch_size: BatchSize = None,
     seed: Seed = 0,
-    out: Annotated[str | None, typer.Option("--out", "-o", help="[default: bank.safetensors in the domain]")] = None,
+    out: Annotated[str | None, typer.Option("--out", "-o", help="Default: bank.safetensors in the domain.")] = None,
     overwrite: Overwrite = False,
     domain: Domain = "portraits",
     device: Device = None,
@@ -64,7 +64,7 @@ def build_bank(
 @command
 def build_corpus(
     images: Annotated[
-        str | None, typer.Argument(metavar="[IMAGES]", help="A folder of pictures; else they are drawn.")
+        str | None, typer.Argument(metavar="IMAGES", help="A folder of pictures; else they are drawn.")
     ] = None,
     num: Annotated[int, typer.Option("--num", "-n", min=2, help="How many to draw.")] = 10_000,
     seed: Seed = 0,
@@ -74,8 +74,8 @@ def build_corpus(
         str | None,
         typer.Option(
             "--out", "-o",
-            help="A .safetensors file, or a folder, in which an interrupted build goes on.  "
-            "[default: corpus.safetensors in the domain]",
+            help="A .safetensors file, or a folder, in which an interrupted build goes on."
+            " Default: corpus.safetensors in the domain.",
         ),
     ] = None,
     overwrite: Overwrite = False,
@@ -124,7 +124,7 @@ def tune(
     num: Annotated[int, typer.Option("--num", "-n", min=1, help="How many to draw.")] = 20,
     strengths: Annotated[str, typer.Option(metavar="FROM:TO:STEP", help="Strengths to try.")] = "2:6:0.5",
     thresholds: Annotated[
-        str | None, typer.Option(metavar="B,B,…", help="Thresholds to try.  [default: those of the paper]")
+        str | None, typer.Option(metavar="B,B,…", help="Thresholds to try. Default: those of the paper.")
     ] = None,
     num_channels: Annotated[
         str | None, typer.Option("--num-channels", "-k", metavar="N,N,…", help="Numbers of channels to try instead.")

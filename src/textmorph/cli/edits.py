@@ -15,6 +15,7 @@ from ..files import check_output
 from . import console
 from .console import WRITABLE, command, load_editor, say, say_error, say_warning
 from .options import (
+    OUTPUT,
     Also,
     Device,
     Domain,
@@ -43,7 +44,7 @@ BATCH = 8
 
 Channels = Annotated[
     str | None,
-    typer.Option("--num-channels", "-k", metavar="N|auto", help="Style channels to move.  [default: searched]"),
+    typer.Option("--num-channels", "-k", metavar="N|auto", help="Style channels to move. Default: searched."),
 ]
 
 
@@ -51,7 +52,7 @@ Channels = Annotated[
 @with_method_options()
 def edit(
     photo: Annotated[str, typer.Argument(metavar="PHOTO|FOLDER", help="A picture, a latent file, or a folder.")],
-    prompt: Annotated[str | None, typer.Argument(metavar="[TEXT]", help="What the picture should show.")] = None,
+    prompt: Annotated[str | None, typer.Argument(metavar="TEXT", help="What the picture should show.")] = None,
     strength: Annotated[
         str, typer.Option("--strength", "-s", metavar="N|auto", help="How far; negative for the opposite.")
     ] = "auto",
@@ -62,17 +63,20 @@ def edit(
     edit: Edits = None,
     keep_identity: Annotated[
         float | None,
-        typer.Option(help="Least identity (cosine) for automatic strength.  [default: the domain's, mostly 0.7]"),
+        typer.Option(help="Least identity (cosine) for automatic strength. Default: the domain's, mostly 0.7."),
     ] = None,
     refine: Refine = 0,
     seed: Seed = 0,
     out: Out = None,
     before_after: Annotated[
         bool | None,
-        typer.Option(help="Also write before and after in one picture.  [default: yes, but not for a folder]"),
+        typer.Option(help="Also before and after in one picture; default: not for a folder.", rich_help_panel=OUTPUT),
     ] = None,
     show_retrieved: Annotated[
-        bool, typer.Option("--show-retrieved", help="Also write the pictures that the method svm learned from.")
+        bool,
+        typer.Option(
+            "--show-retrieved", help="Also the pictures that the method svm learned from.", rich_help_panel=OUTPUT
+        ),
     ] = False,
     overwrite: Overwrite = False,
     json: Json = None,
@@ -294,7 +298,7 @@ def _write_retrieved(plan: Plan, editor: Editor, target: Path, task: _Task) -> N
 @command
 def demo(
     prompt: Annotated[
-        str, typer.Argument(metavar="[TEXT]", help="What the picture should show.")
+        str, typer.Argument(metavar="TEXT", help="What the picture should show.")
     ] = "a person with purple hair",
     out: Annotated[str, typer.Option("--out", "-o", help="Folder to write to.")] = "out",
     seed: Annotated[int, typer.Option(min=0, help="Of the portrait, where one has to be drawn.")] = 1,

@@ -138,7 +138,7 @@ def replay(
     out: Out = None,
     overwrite: Overwrite = False,
     domain: Annotated[
-        str | None, typer.Option("--domain", "-d", help="Where its networks are.  [default: as recorded]")
+        str | None, typer.Option("--domain", "-d", help="Where its networks are. Default: as recorded.")
     ] = None,
     device: Device = None,
 ) -> None:

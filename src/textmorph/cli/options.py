@@ -44,6 +44,16 @@ def layer_limit(text: str) -> int | str:
 
 SELECTING = ("global", "svm")
 
+OUTPUT = "Output"
+NETWORKS = "Networks"
+PANELS = {
+    SELECTING: "Of the methods global and svm",
+    ("svm",): "Of the method svm",
+    ("optimize",): "Of the method optimize",
+    (*SELECTING, "optimize"): "Of every method",
+}
+"""Headings of `--help`."""
+
 METHOD_OPTIONS = (
     MethodOption("threshold", float, SELECTING, "Drop channels of smaller relevance, instead of counting channels."),
     MethodOption("relevance", str, SELECTING, "'cosine', or 'consistent': also by how alike a channel acts."),
@@ -67,15 +77,28 @@ METHOD_OPTIONS = (
 )
 """In the order of `--help`. `num_channels`, `seed` and `neutral` are options of the commands themselves."""
 
-Domain = Annotated[str, typer.Option("--domain", "-d", help="A folder with domain.toml, or a built-in domain.")]
-Device = Annotated[str | None, typer.Option(help="cpu, cuda, …; the GPU where there is one.", show_default=False)]
+Domain = Annotated[
+    str,
+    typer.Option("--domain", "-d", help="A folder with domain.toml, or a built-in domain.", rich_help_panel=NETWORKS),
+]
+Device = Annotated[
+    str | None, typer.Option(help="cpu, cuda, …; default: a GPU where there is one.", rich_help_panel=NETWORKS)
+]
 Photo = Annotated[str, typer.Argument(metavar="PHOTO", help="A picture, or a latent file of 'textmorph invert'.")]
-Out = Annotated[str | None, typer.Option("--out", "-o", help="File or folder to write; beside the input if left out.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that are there already.")]
-Json = Annotated[str | None, typer.Option("--json", metavar="FILE|-", help="Write the records as JSON; - for stdout.")]
+Out = Annotated[
+    str | None,
+    typer.Option("--out", "-o", help="File or folder to write; default: beside the input.", rich_help_panel=OUTPUT),
+]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace files that are there already.", rich_help_panel=OUTPUT)
+]
+Json = Annotated[
+    str | None,
+    typer.Option("--json", metavar="FILE|-", help="Also the records as JSON; - for stdout.", rich_help_panel=OUTPUT),
+]
 Seed = Annotated[int, typer.Option(min=0, help="For everything that draws random numbers.")]
 Neutral = Annotated[
-    str | None, typer.Option(help="What the picture shows already, e.g. 'hair'.  [default: the domain's]")
+    str | None, typer.Option(help="What the picture shows already, e.g. 'hair'. Default: the domain's.")
 ]
 Method = Annotated[str, typer.Option(help="global, svm or optimize; see docs/cli.md.")]
 Refine = Annotated[int, typer.Option(min=0, help="Optimisation steps after the encoder, for a closer likeness.")]
@@ -216,7 +239,7 @@ def with_method_options(*methods: str) -> Callable[[Callable[..., Any]], Callabl
 
 def _annotation(row: MethodOption) -> Any:
     flags = (f"--{row.name.replace('_', '-')}",) if row.kind is bool else ()
-    panel = f"Of the method{'s' if len(row.methods) > 1 else ''} {' and '.join(row.methods)}"
+    panel = PANELS[row.methods]
     return Annotated[
         row.kind | None,
         typer.Option(*flags, help=row.help, rich_help_panel=panel, parser=row.parser, show_default=False),

@@ -60,7 +60,7 @@ def invert(
 @command
 @with_method_options("optimize")
 def sample(
-    prompt: Annotated[str | None, typer.Argument(metavar="[TEXT]", help="What the pictures should show.")] = None,
+    prompt: Annotated[str | None, typer.Argument(metavar="TEXT", help="What the pictures should show.")] = None,
     num: Annotated[int, typer.Option("--num", "-n", min=1, max=1000, help="How many.")] = 1,
     seed: Seed = 0,
     truncation: Annotated[float, typer.Option(min=0, max=1, help="0 is the mean picture, 1 the full variety.")] = 0.7,

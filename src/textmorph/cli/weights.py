@@ -51,7 +51,7 @@ def inspect(
 def convert(
     file: Annotated[str, typer.Argument(metavar="FILE", help="Weights in any known format.")],
     out: Annotated[
-        str | None, typer.Argument(metavar="[OUT]", help="A .safetensors file; beside FILE if left out.")
+        str | None, typer.Argument(metavar="OUT", help="A .safetensors file; beside FILE if left out.")
     ] = None,
     kind: Kind = None,
     part: Annotated[str | None, typer.Option(help="Another network in the same file, e.g. generator.")] = None,
