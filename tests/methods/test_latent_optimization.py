@@ -148,6 +148,14 @@ def test_frozen_networks_hold_no_gradients(embedder: ToyEmbedder, w_plus: Latent
     assert not edit.vector.requires_grad
 
 
+def test_a_latent_from_inference_mode_will_do(generator: StyleGAN2, embedder: ToyEmbedder) -> None:
+    with torch.inference_mode():
+        latent = generator.to_space(generator.sample(1, seed=2), "w+")
+    for space in ("w+", "s"):
+        edit = LatentOptimization(steps=2, space=space).find(generator, embedder, target="a cat", latent=latent)
+        assert not edit.vector.is_inference()
+
+
 def test_held_out_views_stop_the_search_at_its_best(
     generator: StyleGAN2, embedder: ToyEmbedder, w_plus: Latent
 ) -> None:

@@ -27,7 +27,7 @@ class LatentCanvas:
         self, generator: Generator, latent: Latent, *, resolution: int | None = None, mask: Tensor | None = None
     ) -> None:
         self.generator = generator
-        self.start = latent.detach()
+        self.start = Latent(latent.value.detach().clone(), latent.space)  # also from inference mode
         self.resolution = resolution
         self.mask = None if mask is None else mask.to(latent.value)
         self._offset = torch.zeros_like(self.start.value, requires_grad=True)
