@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import safetensors.torch
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from recipes.portraits import captions
@@ -139,10 +140,11 @@ class View:
 def look(judges: Judges, images: Tensor) -> View:
     """Show images [N, 3, H, W] to the judges."""
     with torch.inference_mode():
-        person = torch.cat([judges.identity.embed_image(batch) for batch in images.split(BATCH)])
+        batches = torch.split(images, BATCH)
+        person = torch.cat([judges.identity.embed_image(batch) for batch in batches])
         seen = None
         if judges.witness is not None:
-            seen = torch.cat([judges.witness.embed_image(batch) for batch in images.split(BATCH)])
+            seen = torch.cat([judges.witness.embed_image(batch) for batch in batches])
     return View(attributes=reading(judges.attributes, images), person=person, seen=seen)
 
 
@@ -216,9 +218,9 @@ class Part:
     seen: Tensor
 
     @property
-    def failed(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
-        """Where no edit was found."""
-        return self.effort["failed"] == 1
+    def failed(self) -> NDArray[np.bool_]:
+        """Where no edit was found, [N]."""
+        return np.equal(self.effort["failed"], 1)
 
     def save(self, path: Path) -> None:
         """Write the tensors, then the figures: a part is done when its JSON is there."""
@@ -248,6 +250,7 @@ class Part:
 
 
 def _lists(columns: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """Columns as JSON; nan becomes null."""
     return {
         name: [None if value != value else round(value, 5) for value in np.asarray(column).tolist()]
         for name, column in columns.items()
@@ -352,11 +355,11 @@ class Bench:
         """The edited pictures, what each took, and the neutral texts."""
         sitters = self.sitters
         if WAYS[way].method is None:
-            images = sitters.images["inverted"][:num]
+            still = sitters.images["inverted"][:num]
             if way == "drawn":
                 cols = {name: column[:num] for name, column in sitters.cols.items()}
-                images = drawings(grant(task, cols, seed=self.settings.seed), images.shape[-1]).to(images)
-            return images, [{"failed": 0.0}] * num, [None] * num
+                still = drawings(grant(task, cols, seed=self.settings.seed), still.shape[-1]).to(still)
+            return still, [{"failed": 0.0}] * num, [None] * num
         neutral = self._neutral(WAYS[way].neutral, num)
         plans: Iterator[tuple[Plan, float]]
         if WAYS[way].method == "optimize":

@@ -17,7 +17,6 @@ from torch import Tensor
 from recipes.portraits import attributes as A
 from recipes.portraits.captions import match
 from recipes.portraits.judge import read
-from recipes.portraits.measure import frechet
 
 from .edit_tasks import Columns, Task
 
@@ -30,7 +29,8 @@ RESAMPLES = 2000
 def reading(judge: Callable[[Tensor], Tensor], images: Tensor, *, batch_size: int = 25) -> Columns:
     """What the judge sees in images [N, 3, H, W]."""
     with torch.inference_mode():
-        verdict = read(torch.cat([judge(batch).float().cpu() for batch in images.split(batch_size)]))
+        batches = torch.split(images, batch_size)
+        verdict = read(torch.cat([judge(batch).float().cpu() for batch in batches]))
     return {name: value.numpy() for name, value in (verdict.categories | verdict.scalars).items()}
 
 
@@ -62,7 +62,8 @@ def leak(flipped: Mapping[str, Floats]) -> Floats:
     """Share of the attributes seen that were flipped, per picture, [N]."""
     table = np.stack(list(flipped.values()))
     counted = ~np.isnan(table)
-    return np.nansum(table, axis=0) / np.maximum(counted.sum(axis=0), 1)
+    shares: Floats = np.nansum(table, axis=0) / np.maximum(counted.sum(axis=0), 1)
+    return shares
 
 
 def drift(task: Task, before: Mapping[str, NDArray[Any]], after: Mapping[str, NDArray[Any]]) -> Floats:
@@ -77,7 +78,8 @@ def drift(task: Task, before: Mapping[str, NDArray[Any]], after: Mapping[str, ND
 
 def gender_kept(before: Mapping[str, NDArray[Any]], after: Mapping[str, NDArray[Any]]) -> Floats:
     """1 where the judge sees the same gender before and after, else 0, [N]."""
-    return ((before["femininity"] > 0.5) == (after["femininity"] > 0.5)).astype(float)
+    kept: Floats = ((before["femininity"] > 0.5) == (after["femininity"] > 0.5)).astype(float)
+    return kept
 
 
 def cosine(before: Tensor, after: Tensor) -> Floats:
@@ -184,6 +186,20 @@ def realism(edited: Tensor, renders: Tensor) -> float | None:
     None with fewer than two pictures. Biased upwards for few; compare only sets of one size.
     """
     return None if min(len(edited), len(renders)) < 2 else _round(frechet(edited, renders))
+
+
+def frechet(a: Tensor, b: Tensor) -> float:
+    """Fréchet distance of two sets of features [N, D]; Heusel et al. 2017, arXiv:1706.08500, eq. 6.
+
+    As `recipes.portraits.measure.frechet`, and also right where a covariance is singular, as that of few or of repeated
+    pictures is: tr (XY)^½ is the sum of the roots of the eigenvalues of X^½ Y X^½, which is symmetric.
+    """
+    x, y = (np.cov(features.double().numpy(), rowvar=False) for features in (a, b))
+    values, vectors = np.linalg.eigh(x)
+    root = vectors * np.sqrt(values.clip(min=0)) @ vectors.T
+    cross = np.sqrt(np.linalg.eigvalsh(root @ y @ root).clip(min=0)).sum()
+    gap = (a.double().mean(dim=0) - b.double().mean(dim=0)).square().sum()
+    return float(gap + np.trace(x) + np.trace(y) - 2 * cross)
 
 
 def _round(value: Any) -> float:

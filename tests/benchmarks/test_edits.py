@@ -23,6 +23,7 @@ from benchmarks.edit_run import WAYS, Bench, Judges, Part, Settings, remaining, 
 from benchmarks.edit_tasks import SHOWN, TASKS, Columns, grant, held_out
 from recipes.portraits.attributes import CATEGORIES, HAIR_STYLES, SCALARS, vector_size, vectors
 from recipes.portraits.captions import vocabulary, words
+from recipes.portraits.measure import frechet
 from tests.embedders.tiny_clip import write_tiny_clip
 from tests.toy_domain import write_toy_domain
 from tests.toys import toy_identity
@@ -231,6 +232,15 @@ def test_realism_grows_with_the_distance_of_the_sets() -> None:
     assert 0 <= near < 0.3
     assert far == pytest.approx(near + 4, abs=1.0)  # 4 dimensions, each moved by 1; sampling moves it a little
     assert edit_scores.realism(a[:1], b) is None
+
+
+def test_the_frechet_distance_is_that_of_the_recipe_and_holds_for_few_pictures() -> None:
+    random = torch.Generator().manual_seed(0)
+    a, b = torch.randn(300, 6, generator=random), 1.5 * torch.randn(200, 6, generator=random) + 0.3
+    assert edit_scores.frechet(a, b) == pytest.approx(frechet(a, b), abs=1e-6)
+    few = a[:3].repeat(4, 1)  # a covariance of rank 2
+    assert edit_scores.frechet(few, few) == pytest.approx(0, abs=1e-6)
+    assert edit_scores.frechet(few, few + 1) == pytest.approx(6, abs=1e-6)  # six dimensions, each moved by 1
 
 
 def test_the_time_left_counts_unknown_methods_as_the_slowest() -> None:
