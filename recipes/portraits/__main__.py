@@ -8,12 +8,14 @@ from importlib import import_module
 
 STAGES: dict[str, tuple[float, str]] = {  # default minutes on two cores, what it does
     "data": (0, "render 113 000 portraits (4 minutes, 5.6 GB of disk)"),
-    "clip": (45, "the small CLIP"),
-    "generator": (60, "StyleGAN2, regressed from attribute vectors"),
+    "clip": (65, "the small CLIP"),
+    "clip_words": (8, "its words, with the vision tower standing still"),
+    "generator": (75, "StyleGAN2, regressed from attribute vectors"),
     "mapping": (6, "its mapping network, distilled to work from z"),
     "identity": (12, "the identity net"),
     "encoder": (25, "photo to w+"),
     "witness": (15, "a second CLIP that only reports"),
+    "witness_words": (5, "its words"),
     "judge": (15, "the attribute classifier that only measures"),
     "identity_judge": (10, "the second identity net that only measures"),
     "bundle": (0, "write the domain folder and the judges, build bank and corpus"),
@@ -23,6 +25,8 @@ STAGES: dict[str, tuple[float, str]] = {  # default minutes on two cores, what i
 TRAINERS = {  # stage: module, function
     "clip": ("clip", "train_clip"),
     "witness": ("clip", "train_clip"),
+    "clip_words": ("clip", "train_words"),
+    "witness_words": ("clip", "train_words"),
     "generator": ("generator", "train_generator"),
     "mapping": ("generator", "train_mapping"),
     "identity": ("identity", "train_identity"),
@@ -33,8 +37,8 @@ TRAINERS = {  # stage: module, function
 
 
 def takes_name(stage: str) -> bool:
-    """Two stages each share a trainer, which is told the stage's name."""
-    return stage in ("clip", "witness", "identity", "identity_judge")
+    """Some stages share a trainer, which is told which network it is about."""
+    return stage.startswith(("clip", "witness", "identity"))
 
 
 def run(stage: str, minutes: float) -> None:
@@ -53,7 +57,7 @@ def run(stage: str, minutes: float) -> None:
         return
     module, function = TRAINERS[stage]
     train = getattr(import_module(f"recipes.portraits.{module}"), function)
-    train(*([stage] if takes_name(stage) else []), minutes)
+    train(*([stage.removesuffix("_words")] if takes_name(stage) else []), minutes)
 
 
 def main() -> None:

@@ -12,9 +12,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -23,6 +25,8 @@ from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPVisionConfig
 from . import attributes as A
 from . import captions, data
 from .training import Average, autocast, batches, device, learning_rate, train, views
+
+Columns = dict[str, NDArray[Any]]
 
 CONTEXT = 64
 SPECIAL = ("[PAD]", "[UNK]", "[BOS]", "[EOS]")
@@ -119,12 +123,15 @@ class Learner(nn.Module):
 
     def images(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Unit embeddings [B, D] of images in [-1, 1], attribute logits [B, V] of class token and patches."""
-        if images.shape[-1] != self.size.image_size:
-            images = F.interpolate(images, size=self.size.image_size, mode="bicubic", antialias=True)
-        out = self.clip.vision_model(pixel_values=images)
+        out = self.clip.vision_model(pixel_values=self.sized(images))
         embedding = F.normalize(self.clip.visual_projection(out.pooler_output).float(), dim=-1)
         patches = F.layer_norm(out.last_hidden_state[:, 1:].mean(dim=1), (self.size.vision[0],))
         return embedding, self.attributes(out.pooler_output).float(), self.local(patches).float()
+
+    def sized(self, images: Tensor) -> Tensor:
+        """At the size that the vision tower reads."""
+        side = self.size.image_size
+        return images if images.shape[-1] == side else F.interpolate(images, size=side, mode="bicubic", antialias=True)
 
     def texts(self, ids: Tensor) -> Tensor:
         """Unit embeddings [B, D] of token numbers [B, T]."""
@@ -168,7 +175,8 @@ def train_clip(name: str, minutes: float, *, pairs: int = 32, look_pairs: int = 
     """
     size = SIZES[name]
     base, varied = data.load("base"), data.load("varied")
-    assert varied.changed is not None
+    changed = varied.changed
+    assert changed is not None
     learner = Learner(size).to(device()).requires_grad_(True).train()
     average = Average(learner, 0.998)
     decay = [p for p in learner.parameters() if p.ndim > 1]
@@ -177,12 +185,7 @@ def train_clip(name: str, minutes: float, *, pairs: int = 32, look_pairs: int = 
     optimizer = torch.optim.AdamW(groups, lr=1e-3, betas=(0.9, 0.98), weight_decay=0.02)
     order = batches(len(base), pairs, seed=20 + size.seed)
     look_order = batches(len(base), look_pairs, seed=60 + size.seed)
-    tok = tokenizer()
-    tok.enable_padding(pad_id=PAD, pad_token="[PAD]")
-    tok.enable_truncation(CONTEXT)
-
-    def encode(texts: list[str]) -> Tensor:
-        return torch.tensor([e.ids for e in tok.encode_batch(texts)], device=device())
+    tok = _padding_tokenizer()
 
     def update(loss: Tensor) -> None:
         optimizer.zero_grad()
@@ -207,39 +210,123 @@ def train_clip(name: str, minutes: float, *, pairs: int = 32, look_pairs: int = 
             attributes = attribute_loss(read, vectors)
             update(attributes + 0.5 * attribute_loss(local, vectors))
             return {"attributes": float(attributes.detach())}
-        texts, meanings = captions.caption(cols, range(2 * pairs), rng)
-        told = captions.difference(cols_a, cols_b, varied.changed[rows], range(pairs), rng)
-        both = [i for i, d in enumerate(told) if d is not None]
-        before = [d.before for d in told if d is not None]
-        after = [d.after for d in told if d is not None]
-        match = torch.from_numpy(captions.matches(meanings, cols)).to(device())
         with autocast():
             seen, read, local = learner.images(images)
-            main = learner.texts(encode(texts))
-            a, b = learner.texts(encode(before + after)).chunk(2)
-        cosine = main @ seen.t()
-        contrast = contrastive_loss(cosine * learner.clip.logit_scale.exp().clamp(max=100), match)
-        matching = matching_loss(cosine * learner.scale.exp() + learner.bias, match)
-        step_image = (seen[pairs:] - seen[:pairs])[both]
-        direction = 1 - F.cosine_similarity(step_image, b - a, dim=1, eps=1e-6).mean()
+        loss, told = _word_losses(learner, tok, seen, cols_a, cols_b, cols, changed[rows], rng, texts=2 * pairs)
         attributes = attribute_loss(read, vectors)
-        loss = contrast + 0.5 * matching + 0.5 * direction + attributes + 0.5 * attribute_loss(local, vectors)
-        update(loss)
-        return {"contrast": float(contrast.detach()), "matching": float(matching.detach()),
-                "direction": float(direction.detach()), "attributes": float(attributes.detach())}  # fmt: skip
+        update(loss + attributes + 0.5 * attribute_loss(local, vectors))
+        return {**told, "attributes": float(attributes.detach())}
 
     state = {"learner": learner, "average": average, "optimizer": optimizer}
     train(data.RUNS / name, state, step, minutes=minutes, label=name)
 
 
-def load_clip(name: str) -> Learner:
-    """The averaged weights."""
-    saved = torch.load(data.RUNS / name / "checkpoint.pt", map_location=device(), weights_only=True)
+def train_words(name: str, minutes: float, *, pairs: int = 96, pictures: int = 24_000) -> None:
+    """Then words alone: the vision tower stands still, what it sees of each picture is kept, and a step costs a tenth.
+
+    Trains the text tower and both projections against the vision tower's pooled features, two minutes to collect.
+    """
+    size = SIZES[name]
+    base, varied = data.load("base"), data.load("varied")
+    changed = varied.changed
+    assert changed is not None
+    learner = _averaged(name, name)
+    parts = [learner.clip.text_model, learner.clip.text_projection, learner.clip.visual_projection]
+    trained = nn.ModuleList(parts).requires_grad_(True)
+    scales = nn.ParameterList([learner.clip.logit_scale, learner.scale, learner.bias]).requires_grad_(True)
+    pooled_base, pooled_varied = (_pooled(learner, portraits, pictures) for portraits in (base, varied))
+    average = Average(learner, 0.998)
+    parameters = [*trained.parameters(), *scales.parameters()]
+    optimizer = torch.optim.AdamW(parameters, lr=1e-3, betas=(0.9, 0.98), weight_decay=0.02)
+    order = batches(pictures, pairs, seed=80 + size.seed)
+    tok = _padding_tokenizer()
+
+    def step(number: int, progress: float) -> Mapping[str, float]:
+        learning_rate(optimizer, 1e-3, progress, warmup=0.02)
+        rows = np.sort(order(number))
+        rng = np.random.default_rng([size.seed + 9, number])
+        cols_a, cols_b = base.rows(rows), varied.rows(rows)
+        cols = {key: np.concatenate([cols_a[key], cols_b[key]]) for key in cols_a}
+        pooled = torch.cat([pooled_base[rows], pooled_varied[rows]])
+        pooled = pooled + 0.05 * pooled.std() * torch.randn_like(pooled)
+        seen = F.normalize(learner.clip.visual_projection(pooled), dim=-1)
+        loss, told = _word_losses(learner, tok, seen, cols_a, cols_b, cols, changed[rows], rng, texts=pairs)
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+        average.update(learner)
+        return told
+
+    state = {"learner": learner, "average": average, "optimizer": optimizer}
+    train(data.RUNS / f"{name}_words", state, step, minutes=minutes, label=f"{name}_words")
+
+
+@torch.no_grad()
+def _pooled(learner: Learner, portraits: data.Portraits, num: int) -> Tensor:
+    """What the vision tower sees of the first `num` portraits, [N, width]."""
+    out = []
+    for first in range(0, num, 200):
+        images = portraits.tensor(slice(first, min(first + 200, num)), device())
+        with autocast():
+            out.append(learner.clip.vision_model(pixel_values=learner.sized(images)).pooler_output.float())
+    return torch.cat(out)
+
+
+def _word_losses(
+    learner: Learner,
+    tok: Tokenizer,
+    seen: Tensor,
+    cols_a: Columns,
+    cols_b: Columns,
+    cols: Columns,
+    changed: NDArray[np.str_],
+    rng: np.random.Generator,
+    *,
+    texts: int,
+) -> tuple[Tensor, dict[str, float]]:
+    """Contrast, matching and direction of pictures [2P, D] (the second half varied from the first), fresh captions."""
+    pairs = len(seen) // 2
+
+    def encode(lines: list[str]) -> Tensor:
+        return learner.texts(torch.tensor([e.ids for e in tok.encode_batch(lines)], device=seen.device))
+
+    lines, meanings = captions.caption(cols, rng.permutation(2 * pairs)[:texts].tolist(), rng)
+    told = [(i, d) for i, d in enumerate(captions.difference(cols_a, cols_b, changed, range(pairs), rng)) if d]
+    told = told[: texts // 2]
+    both = [i for i, _ in told]
+    match = torch.from_numpy(captions.matches(meanings, cols)).to(seen.device)
+    with autocast():
+        main = encode(lines)
+        before, after = encode([d.before for _, d in told] + [d.after for _, d in told]).chunk(2)
+    cosine = main @ seen.t()
+    contrast = contrastive_loss(cosine * learner.clip.logit_scale.exp().clamp(max=100), match)
+    matching = matching_loss(cosine * learner.scale.exp() + learner.bias, match)
+    step = (seen[pairs:] - seen[:pairs])[both]
+    direction = 1 - F.cosine_similarity(step, after - before, dim=1, eps=1e-6).mean()
+    losses = {"contrast": contrast, "matching": matching, "direction": direction}
+    return contrast + 0.5 * matching + 0.5 * direction, {k: float(v.detach()) for k, v in losses.items()}
+
+
+def _padding_tokenizer() -> Tokenizer:
+    tok = tokenizer()
+    tok.enable_padding(pad_id=PAD, pad_token="[PAD]")
+    tok.enable_truncation(CONTEXT)
+    return tok
+
+
+def _averaged(name: str, stage: str) -> Learner:
+    """The averaged weights of a stage."""
+    saved = torch.load(data.RUNS / stage / "checkpoint.pt", map_location=device(), weights_only=True)["average"]
     learner = Learner(SIZES[name]).to(device())
-    learner.load_state_dict(
-        {k.removeprefix("module."): v for k, v in saved["average"].items() if k.startswith("module.")}
-    )
+    learner.load_state_dict({k.removeprefix("module."): v for k, v in saved.items() if k.startswith("module.")})
     return learner.requires_grad_(False).eval()
+
+
+def load_clip(name: str) -> Learner:
+    """The averaged weights of the last stage that was run."""
+    words = data.RUNS / f"{name}_words" / "checkpoint.pt"
+    return _averaged(name, f"{name}_words" if words.exists() else name)
 
 
 def export(name: str, folder: Path) -> None:
