@@ -60,7 +60,6 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._metrics: IO[str] | None = None
 
     def load(self) -> State | None:
         """The last state that was saved; None before the first.
@@ -101,10 +100,8 @@ class RunFolder:
 
     def log(self, step: int, **values: float | int | str | None) -> None:
         """Add a line to the metrics."""
-        if self._metrics is None:
-            self._metrics = (self.path / METRICS).open("a", encoding="utf-8")
-        self._metrics.write(json.dumps({"step": step, **values}) + "\n")
-        self._metrics.flush()
+        with (self.path / METRICS).open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": step, **values}) + "\n")
 
     def metrics(self) -> list[dict[str, Any]]:
         """The lines of the metrics; a last one that was cut off is left out."""
@@ -115,7 +112,6 @@ class RunFolder:
 
     def forget_after(self, step: int) -> None:
         """Drop metrics of later steps: they will be taken again."""
-        self.close()
         kept = [json.dumps(line) + "\n" for line in self.metrics() if line["step"] <= step]
         with written_whole(self.path / METRICS, overwrite=True) as temporary:
             temporary.write_text("".join(kept), encoding="utf-8")
@@ -125,11 +121,6 @@ class RunFolder:
         folder = self.path / SAMPLES
         folder.mkdir(exist_ok=True)
         return folder / name
-
-    def close(self) -> None:
-        if self._metrics is not None:
-            self._metrics.close()
-            self._metrics = None
 
 
 @contextmanager
@@ -159,11 +150,7 @@ def open_run(path: str | os.PathLike[str], config: Mapping[str, Any], *, resume:
         for leftover in path.glob(_UNFINISHED):
             leftover.unlink(missing_ok=True)
         _settle(path, json.loads(json.dumps({"format": FORMAT, **config}, allow_nan=False)), resume)
-        run = RunFolder(path)
-        try:
-            yield run
-        finally:
-            run.close()
+        yield RunFolder(path)
 
 
 def _settle(path: Path, config: dict[str, Any], resume: bool) -> None:

@@ -175,7 +175,7 @@ class LatentMapping:
             raise OptionError(f"these losses need {' and '.join(missing)}; give it, or set their weight to 0")
         templates = BARE if templates is None else templates
         about: dict[str, Any] = {
-            "method": "mapper", "options": asdict(self),
+            "method": "mapper", "options": asdict(self) | {"levels": list(self.levels)},
             "target": None if target is None or not self.clip else check_prompt(target),
             "neutral": None if neutral is None else check_prompt(neutral), "templates": list(templates),
             "photo": None if photo is None else _digest(photo),

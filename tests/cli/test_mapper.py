@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+import torch
+
+from textmorph.edits import Residual, load_edit
+from textmorph.latents import Latent
+from textmorph.methods.latent_mapper import LatentMapping
+
+from .conftest import Run
+
+SHORT = (
+    "--steps", 3, "--batch-size", 2, "--num-held-out", 2, "--validate-every", 2, "--num-latents", 6, "--domain", "{D}",
+)  # fmt: skip
+
+
+def mapper(path: Path) -> Residual:
+    edit = load_edit(path)
+    assert isinstance(edit, Residual)
+    return edit
+
+
+def test_each_text_becomes_a_mapper_that_edits_a_photo(run: Run, desk: Path):
+    done = run(
+        "mapper", "train", "a person with purple hair", "old", *SHORT, "--levels", "coarse", "--preset", "change"
+    )
+    assert done.code == 0, done.err
+    purple, old = mapper(desk / "a-person-with-purple-hair.safetensors"), mapper(desk / "old.safetensors")
+    assert (purple.provenance["target"], old.provenance["target"]) == ("a person with purple hair", "old")
+    options = LatentMapping(**purple.provenance["options"])
+    assert (options.levels, options.steps, options.identity, options.latent_l2) == (("coarse",), 3, 0.0, 2.0)
+    assert purple.provenance["latents"]["space"] == "w+"  # inverted by the encoder, as photos are
+    assert (desk / "old.run" / "metrics.jsonl").is_file()
+    edited = run("edit", "me.png", "--edit", "old.safetensors:1.2", "--domain", "{D}")
+    assert edited.code == 0, edited.err
+
+
+def test_a_finished_run_resumed_gives_its_mapper_again_and_is_not_begun_twice(run: Run, desk: Path):
+    assert run("mapper", "train", "old", *SHORT, "--no-encode").code == 0
+    first = (desk / "old.safetensors").read_bytes()
+    again = run("mapper", "train", "old", *SHORT, "--no-encode")
+    assert (again.code, "kept" in again.err) == (2, True)
+    (desk / "old.safetensors").unlink()
+    again = run("mapper", "train", "old", *SHORT, "--no-encode")
+    assert (again.code, "old.run" in again.err) == (1, True)
+    resumed = run("mapper", "train", "old", *SHORT, "--no-encode", "--resume")
+    assert resumed.code == 0, resumed.err
+    assert (desk / "old.safetensors").read_bytes() == first
+    other = run("mapper", "train", "old", *SHORT, "--no-encode", "--resume", "--latent-l2", "0.1")
+    assert (other.code, "latent_l2" in other.err) == (1, True)
+
+
+def test_a_photo_can_stand_for_a_text(run: Run, desk: Path):
+    done = run("mapper", "train", "--photo", "me.png", *SHORT, "--no-encode")
+    assert done.code == 0, done.err
+    options = LatentMapping(**mapper(desk / "me.safetensors").provenance["options"])
+    assert (options.clip, options.likeness) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize("ending", ["safetensors", "pt"])
+def test_latents_come_from_a_file(run: Run, desk: Path, ending: str):
+    value = torch.randn(7, 6, 8, generator=torch.Generator().manual_seed(0))
+    if ending == "pt":
+        torch.save(value, desk / "faces.pt")
+    else:
+        Latent(value, "w+").save(desk / "faces.safetensors")
+    done = run("mapper", "train", "old", *SHORT, "--latents", f"faces.{ending}")
+    assert done.code == 0, done.err
+    assert mapper(desk / "old.safetensors").provenance["latents"]["num"] == 7
+    told = run("mapper", "consistency", "old.safetensors", "--latents", f"faces.{ending}", "--json", "-", "-d", "{D}")
+    assert told.code == 0, told.err
+    figures = json.loads(told.out)["old.safetensors"]
+    assert figures["num"] == 7
+    assert -1 <= figures["mean"] <= 1
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "what the pictures should show"),
+        (("old", "--photo", "me.png"), "not both"),
+        (("old", "--levels", "top"), "levels"),
+        (("old", "--preset", "both"), "preset"),
+        (("old", "Old"), "same name"),
+        (("old", "person", "--out", "one.safetensors"), "folder"),
+        (("old", "--latents", "me.png"), "latent"),
+        (("old", "--latents", "none.pt"), "none.pt"),
+        (("old", "--resume"), "no run"),
+    ],
+)
+def test_what_cannot_be_trained_is_one_clear_line(run: Run, words: tuple[str, ...], said: str):
+    done = run("mapper", "train", *words, *SHORT, "--no-encode" if "--latents" not in words else "--encode")
+    assert done.code in (1, 2)
+    assert said in done.err
+    assert done.err.count("\n") == 1
+
+
+def test_every_field_of_the_method_is_an_option(run: Run):
+    help = run("mapper", "train", "--help").out
+    by_other_means = {"to_rgb", "factor", "likeness"}
+    missing = [
+        f.name
+        for f in fields(LatentMapping)
+        if f.name not in by_other_means and f"--{f.name.replace('_', '-')}" not in help
+    ]
+    assert missing == []
