@@ -28,7 +28,7 @@ OWN = {"num_channels", "seed"}
 
 
 def test_the_table_of_method_options_is_that_of_the_methods_fields() -> None:
-    for name in METHODS:
+    for name in (name for name in METHODS if hasattr(method_class(name), "find")):
         table = {row.name for row in METHOD_OPTIONS if name in row.methods}
         assert table | OWN >= {field.name for field in fields(method_class(name))}
         assert table <= {field.name for field in fields(method_class(name))}
