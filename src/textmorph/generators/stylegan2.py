@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from ..errors import LatentError, OptionError, SpaceError
 from ..latents import SPACES, Latent, Space, StyleLayout
 from ..layers.equalized import EqualizedLinear, leaky_relu
-from ..layers.modulation import modulated_layer, modulated_to_rgb, upsample
+from ..layers.modulation import folds, has_gradient, modulated_layer, modulated_to_rgb, upsample
 from . import Noise
 
 
@@ -154,6 +154,21 @@ class SynthesisBlock(nn.Module):
         """In the order of the styles."""
         return [self.conv0, self.conv1, self.to_rgb] if hasattr(self, "conv0") else [self.conv1, self.to_rgb]
 
+    def forward(
+        self,
+        x: Tensor,
+        scale: Tensor | None,
+        image: Tensor | None,
+        styles: Sequence[Tensor],
+        noise: Sequence[Tensor | None],
+    ) -> tuple[Tensor, Tensor | None, Tensor]:
+        """Features, their scale and the image of the block before → those of this one. Takes the first styles."""
+        *convs, to_rgb = self.layers()
+        for layer, style, source in zip(convs, styles, noise, strict=False):
+            x, scale = layer(x, scale, style, source)
+        rgb = to_rgb(x, scale, styles[len(convs)])
+        return x, scale, rgb if image is None else upsample(image) + rgb
+
 
 class StyleGAN2(nn.Module):
     """A StyleGAN2 generator: latent in, image out.
@@ -191,21 +206,36 @@ class StyleGAN2(nn.Module):
         resolution = self.resolution if resolution is None else resolution
         if resolution not in self.config.resolutions:
             raise OptionError(f"resolution is one of {self.config.resolutions}, not {resolution}")
-        styles = iter(self._styles(latent, resolution))
-        sources = iter(self._noise(noise, resolution))
-        image: Tensor | None = None
-        for block in self._blocks(resolution):
-            if image is None:
-                style = next(styles)
-                x = block.const.expand(len(style), -1, -1, -1).contiguous(memory_format=torch.channels_last)
-                x, scale = block.conv1(x, None, style, next(sources))  # [B, C, r, r], [B, C]
-            else:
-                x, scale = block.conv0(x, scale, next(styles), next(sources))
-                x, scale = block.conv1(x, scale, next(styles), next(sources))
-            rgb = block.to_rgb(x, scale, next(styles))
-            image = rgb if image is None else upsample(image) + rgb  # [B, 3, r, r]
+        blocks = self._blocks(resolution)
+        styles = self._styles(latent, resolution)
+        const = blocks[0].const.expand(len(latent.value), -1, -1, -1)  # [B, C, 4, 4]
+        x = const.contiguous(memory_format=torch.channels_last)
+        return self._render(blocks, styles, self._noise(noise, resolution), x).contiguous()
+
+    def _render(
+        self,
+        blocks: Sequence[SynthesisBlock],
+        styles: Sequence[Tensor],
+        noise: Sequence[Tensor | None],
+        x: Tensor,
+        scale: Tensor | None = None,
+        image: Tensor | None = None,
+    ) -> Tensor:
+        """Run blocks over features x [B, C, r, r] and their image [B, 3, r, r].
+
+        From where the scales go into the weights (see `modulated_layer`) it runs sample by sample.
+        """
+        for i, block in enumerate(blocks):
+            first = block.layers()[0]
+            if len(x) > 1 and folds(x, first.weight) and not has_gradient(x, *styles, *block.parameters()):
+                assert scale is not None
+                assert image is not None
+                samples = zip(*(torch.split(t, 1) for t in (x, scale, image, *styles)), strict=True)
+                return torch.cat([self._render(blocks[i:], s[3:], noise, *s[:3]) for s in samples])
+            x, scale, image = block(x, scale, image, styles, noise)
+            styles, noise = styles[len(block.layers()) :], noise[len(block.layers()) - 1 :]
         assert image is not None
-        return image.contiguous()
+        return image
 
     def sample(
         self,

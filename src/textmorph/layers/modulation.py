@@ -1,8 +1,8 @@
-"""The modulated convolution of StyleGAN2 (Karras et al. 2020, arXiv:1912.04958, Sec. 2.2), its resampling and what
-follows it.
+"""The modulated convolution of StyleGAN2 (Karras et al. 2020, arXiv:1912.04958, Sec. 2.2), what follows it, and its
+resampling.
 
-Features live in memory as [B, H, W, C] (channels_last): one pixel's channels are neighbours. Scales per channel are
-multiplied in that view, where they vectorise; in the [B, C, H, W] view the same product takes six times as long.
+Features lie in memory as [B, H, W, C] (channels_last): a pixel's channels are neighbours, and a scale per channel is
+multiplied in that view, where it vectorises.
 """
 
 from __future__ import annotations
@@ -14,20 +14,101 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-_TAPS = (0.125, 0.375, 0.375, 0.125)  # [1, 3, 3, 1], summing to 1
+_TAPS = (0.25, 0.75, 0.75, 0.25)  # [1, 3, 3, 1], summing to 2: every second value under it is a zero in between
+_GAIN = math.sqrt(2)  # keeps the variance through the leaky ReLU
+_PART = 2**18  # values that stay in a core's cache between two passes over them
 
 
-def demodulation(weight: Tensor, style: Tensor) -> Tensor:
-    """Factor per output channel that gives unit variance, [B, O]; eq. 3 of the paper.
+def modulated_layer(
+    x: Tensor,
+    scale: Tensor | None,
+    weight: Tensor,
+    style: Tensor,
+    bias: Tensor,
+    noise: Tensor | None = None,
+    *,
+    up: bool = False,
+    clamp: float | None = None,
+) -> tuple[Tensor, Tensor | None]:
+    """Modulated convolution, noise, bias, leaky ReLU times √2 and clamp, in as few passes over the features as can be.
+
+    One convolution serves the whole batch: its input is scaled instead of its weights. The demodulation d is positive
+    and passes through the leaky ReLU, leaky(d·c + b) = d · leaky(c + b/d); it is left to the reader of the features,
+    who multiplies it into the scale that it applies anyway. A single sample without gradients and with more features
+    than weights takes the other way: all scales go into the weights.
 
     Args:
-        weight: [O, I, k, k].
-        style: [B, I].
+        x: features, [B, I, H, W].
+        scale: what the features are still to be multiplied by, [B, I]; None for 1.
+        weight, style, up: as in `modulated_conv`.
+        bias: [O].
+        noise: already times its strength, the same for every sample, [H', W'] of the output.
+        clamp: largest absolute value of the result.
+
+    Returns:
+        Features [B, O, H', W'], and the scale [B, O] that they are still to be multiplied by, or None.
     """
-    with torch.autocast(style.device.type, enabled=False):
-        full = torch.promote_types(weight.dtype, torch.float32)
-        power = weight.to(full).square().sum(dim=(2, 3))  # [O, I]
-        return (style.to(full).square() @ power.t() + 1e-8).rsqrt()
+    if len(x) == 1 and folds(x, weight) and not has_gradient(x, weight, style, bias, noise):
+        return _modulated_layer_of_one(x, scale, weight, style, bias, noise, up=up, clamp=clamp), None
+    x = _nhwc(_conv(scale_channels(x, style if scale is None else style * scale), weight, up=up))
+    scale = demodulation(weight, style)  # [B, O]
+    x = x + (bias / scale)[:, None, None].to(x.dtype)
+    if noise is not None:
+        x = torch.addcmul(x, noise[:, :, None].to(x.dtype), (1 / scale)[:, None, None].to(x.dtype))
+    x = F.leaky_relu_(x, 0.2)
+    scale = scale * _GAIN
+    if clamp is not None:
+        limit = (clamp / scale)[:, None, None].to(x.dtype)
+        x = x.clamp(-limit, limit)
+    return _nchw(x), scale
+
+
+def _modulated_layer_of_one(
+    x: Tensor,
+    scale: Tensor | None,
+    weight: Tensor,
+    style: Tensor,
+    bias: Tensor,
+    noise: Tensor | None,
+    *,
+    up: bool,
+    clamp: float | None,
+) -> Tensor:
+    """`modulated_layer` of one sample: all scales in the weights, the bias in the convolution, the rest in place."""
+    gain = demodulation(weight, style).t() * _GAIN  # [O, 1]
+    flat = weight.flatten(1) * gain * _per_weight(style if scale is None else style * scale, weight)  # [O, I·k·k]
+    y = _conv(x, flat.view_as(weight), bias * _GAIN, up=up)
+    noise = None if noise is None else (noise * _GAIN)[:, :, None].to(y.dtype)  # [H', W', 1]
+    step = max(1, _PART // y[0, :, 0].numel())
+    for top in range(0, y.shape[2], step):
+        rows = _nhwc(y)[0, top : top + step]  # [step, W', O]
+        part = rows.clone() if rows.element_size() < 4 else rows  # in place, short types are slow outside the cache
+        if noise is not None:
+            part += noise[top : top + step]
+        F.leaky_relu_(part, 0.2)
+        if clamp is not None:
+            part.clamp_(-clamp, clamp)
+        if part is not rows:
+            rows.copy_(part)
+    return y
+
+
+def folds(x: Tensor, weight: Tensor) -> bool:
+    """Whether scaling the weights of every sample costs less than scaling its features."""
+    return x[0].numel() >= max(weight.numel(), _PART)
+
+
+def has_gradient(*tensors: Tensor | None) -> bool:
+    """Whether autograd would follow any of these."""
+    return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
+
+
+def modulated_to_rgb(x: Tensor, weight: Tensor, style: Tensor) -> Tensor:
+    """Modulated 1×1 convolution without demodulation: [B, C, H, W] → [B, 3, H, W], one matrix product per sample."""
+    pixels = _nhwc(x).flatten(1, 2)  # [B, HW, C]
+    colours = (weight[:, :, 0, 0] * style[:, None]).to(x.dtype)  # [B, 3, C]
+    rgb = pixels @ colours.transpose(1, 2)  # [B, HW, 3]
+    return _nchw(rgb.view(len(x), *x.shape[2:], -1))
 
 
 def modulated_conv(x: Tensor, weight: Tensor, style: Tensor, *, up: bool = False, demodulate: bool = True) -> Tensor:
@@ -50,66 +131,35 @@ def modulated_conv(x: Tensor, weight: Tensor, style: Tensor, *, up: bool = False
 def modulated_conv_reference(
     x: Tensor, weight: Tensor, style: Tensor, *, up: bool = False, demodulate: bool = True
 ) -> Tensor:
-    """The same, written as the paper writes it: one set of weights per sample. Slow; for tests."""
-    rows = []
+    """The same, written as the paper writes it: one set of weights per sample, zeros between pixels. For tests."""
+    outputs = []
     for features, scale in zip(x, style, strict=True):
         w = weight * scale[None, :, None, None]  # [O, I, k, k]
         if demodulate:
             w = w * (w.square().sum(dim=(1, 2, 3), keepdim=True) + 1e-8).rsqrt()
         if up:
-            rows.append(blur(F.conv_transpose2d(features[None], w.transpose(0, 1), stride=2)))
+            _, height, width = features.shape
+            spread = features.new_zeros(1, len(features), 2 * height - 1, 2 * width - 1)
+            spread[0, :, ::2, ::2] = features
+            y = F.conv2d(spread, w.flip(2, 3), padding=w.shape[-1] - 1)
+            taps = features.new_tensor(_TAPS)
+            outputs.append(F.conv2d(y, torch.outer(taps, taps).expand(len(w), 1, 4, 4), padding=1, groups=len(w)))
         else:
-            rows.append(F.conv2d(features[None], w, padding=w.shape[-1] // 2))
-    return torch.cat(rows)
+            outputs.append(F.conv2d(features[None], w, padding=w.shape[-1] // 2))
+    return torch.cat(outputs)
 
 
-def modulated_layer(
-    x: Tensor,
-    scale: Tensor | None,
-    weight: Tensor,
-    style: Tensor,
-    bias: Tensor,
-    noise: Tensor | None = None,
-    *,
-    up: bool = False,
-    clamp: float | None = None,
-) -> tuple[Tensor, Tensor]:
-    """Modulated convolution, noise, bias, leaky ReLU times √2 and clamp, in as few passes over the features as can be.
-
-    The demodulation d is positive, so it passes through the leaky ReLU: leaky(d·c + b) = d · leaky(c + b/d). It is
-    returned apart, and who reads the features multiplies it into the scale that it applies anyway. This saves one
-    pass over the features, and three on the way back.
+def demodulation(weight: Tensor, style: Tensor) -> Tensor:
+    """Factor per output channel that gives unit variance, [B, O]; eq. 3 of the paper.
 
     Args:
-        x: features, [B, I, H, W].
-        scale: what the features are still to be multiplied by, [B, I]; None for 1.
-        weight, style, up: as in `modulated_conv`.
-        bias: [O].
-        noise: already times its strength, the same for every sample, [H', W'] of the output.
-        clamp: largest absolute value of the result.
-
-    Returns:
-        Features [B, O, H', W'], and the scale [B, O] that they are still to be multiplied by.
+        weight: [O, I, k, k].
+        style: [B, I].
     """
-    x = _nhwc(_conv(scale_channels(x, style if scale is None else style * scale), weight, up=up))
-    scale = demodulation(weight, style)  # [B, O]
-    x = x + (bias / scale)[:, None, None].to(x.dtype)
-    if noise is not None:
-        x = torch.addcmul(x, noise[:, :, None].to(x.dtype), (1 / scale)[:, None, None].to(x.dtype))
-    x = F.leaky_relu_(x, 0.2)
-    scale = scale * math.sqrt(2)
-    if clamp is not None:
-        limit = (clamp / scale)[:, None, None].to(x.dtype)
-        x = x.clamp(-limit, limit)
-    return _nchw(x), scale
-
-
-def modulated_to_rgb(x: Tensor, weight: Tensor, style: Tensor) -> Tensor:
-    """Modulated 1×1 convolution without demodulation: [B, C, H, W] → [B, 3, H, W], one matrix product per sample."""
-    pixels = _nhwc(x).flatten(1, 2)  # [B, HW, C]
-    colours = (weight[:, :, 0, 0] * style[:, None]).to(x.dtype)  # [B, 3, C]
-    rgb = pixels @ colours.transpose(1, 2)  # [B, HW, 3]
-    return _nchw(rgb.view(len(x), *x.shape[2:], -1))
+    with torch.autocast(style.device.type, enabled=False):
+        power = weight.flatten(1).square()  # [O, I·k·k]
+        scale = _per_weight(style.to(power), weight).square()
+        return (scale @ power.t() + 1e-8).rsqrt()
 
 
 def scale_channels(x: Tensor, scale: Tensor) -> Tensor:
@@ -122,21 +172,50 @@ def blur(x: Tensor) -> Tensor:
 
     The factor 4 makes up for the zeros that a convolution of stride ½ puts between pixels.
     """
-    return cast(Tensor, _Blur.apply(x, 1))  # type: ignore[no-untyped-call]
+    return _blur(x)
 
 
 def upsample(image: Tensor) -> Tensor:
-    """Double the resolution of an image with the same filter: [B, 3, H, W] → [B, 3, 2H, 2W]."""
+    """Double the resolution of an image with the same filter, in float32 or better: [B, 3, H, W] → [B, 3, 2H, 2W]."""
     channels = image.shape[1]
-    taps = image.new_tensor(_TAPS) * 2
-    kernel = (taps[:, None] * taps[None, :]).expand(channels, 1, 4, 4)
-    return F.conv_transpose2d(image, kernel, stride=2, padding=1, groups=channels)
+    taps = image.new_tensor(_TAPS)
+    kernel = torch.outer(taps, taps).expand(channels, 1, 4, 4)
+    with torch.autocast(image.device.type, enabled=False):
+        return F.conv_transpose2d(image, kernel, stride=2, padding=1, groups=channels)
 
 
-def _conv(x: Tensor, weight: Tensor, *, up: bool) -> Tensor:
+def _conv(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, up: bool) -> Tensor:
     if up:
-        return blur(F.conv_transpose2d(x, weight.transpose(0, 1), stride=2))
-    return F.conv2d(x, weight, padding=weight.shape[-1] // 2)
+        return _blur(F.conv_transpose2d(x, weight.transpose(0, 1), stride=2), bias)
+    return F.conv2d(x, weight, bias, padding=weight.shape[-1] // 2)
+
+
+def _blur(x: Tensor, bias: Tensor | None = None) -> Tensor:
+    return cast(Tensor, _Blur.apply(x, bias, 1))  # type: ignore[no-untyped-call]
+
+
+class _Blur(torch.autograd.Function):
+    """Two passes with [1, 3, 3, 1], then a bias. The gradient is the same blur with the complementary padding."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, bias: Tensor | None, padding: int) -> Tensor:
+        ctx.padding = padding
+        channels = x.shape[1]
+        taps = x.new_tensor(_TAPS)
+        rows = taps.view(1, 1, 4, 1).expand(channels, 1, 4, 1)
+        cols = taps.view(1, 1, 1, 4).expand(channels, 1, 1, 4)
+        x = F.conv2d(x, rows, padding=(padding, 0), groups=channels)
+        return F.conv2d(x, cols, None if bias is None else bias.to(x.dtype), padding=(0, padding), groups=channels)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor | None, None]:
+        blurred = _Blur.apply(grad, None, 3 - ctx.padding)  # type: ignore[no-untyped-call]
+        return blurred, grad.sum(dim=(0, 2, 3)) if ctx.needs_input_grad[1] else None, None
+
+
+def _per_weight(scale: Tensor, weight: Tensor) -> Tensor:
+    """Repeat a scale per input channel [B, I] for every tap of weights [O, I, k, k]: [B, I·k·k]."""
+    return scale.repeat_interleave(weight[0, 0].numel(), dim=1)
 
 
 def _nhwc(x: Tensor) -> Tensor:
@@ -145,21 +224,3 @@ def _nhwc(x: Tensor) -> Tensor:
 
 def _nchw(x: Tensor) -> Tensor:
     return x.permute(0, 3, 1, 2)
-
-
-class _Blur(torch.autograd.Function):
-    """Symmetric blur; its gradient is itself with the complementary padding."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, padding: int) -> Tensor:
-        ctx.padding = padding
-        channels = x.shape[1]
-        taps = x.new_tensor(_TAPS) * 2
-        rows = taps.view(1, 1, 4, 1).expand(channels, 1, 4, 1)
-        cols = taps.view(1, 1, 1, 4).expand(channels, 1, 1, 4)
-        x = F.conv2d(x, rows, padding=(padding, 0), groups=channels)
-        return F.conv2d(x, cols, padding=(0, padding), groups=channels)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        return _Blur.apply(grad, 3 - ctx.padding), None  # type: ignore[no-untyped-call]
