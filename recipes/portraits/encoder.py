@@ -18,7 +18,7 @@ from .identity import load_identity_net
 from .training import Average, autocast, batches, device, learning_rate, train, views
 
 CONFIG = EncoderConfig(
-    input_size=128, num_rows=GENERATOR.num_rows, widths=(24, 48, 96, 192), blocks=(1, 1, 2, 2), w_dim=GENERATOR.w_dim,
+    input_size=128, num_rows=GENERATOR.num_rows, widths=(16, 48, 96, 192), blocks=(1, 1, 2, 2), w_dim=GENERATOR.w_dim,
     head_width=96,
 )  # fmt: skip
 

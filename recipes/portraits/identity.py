@@ -14,28 +14,46 @@ from torch.nn import functional as F
 
 from textmorph.embedders.identity import IdentityConfig, IdentityEmbedder
 
+from . import attributes as A
 from . import data
 from .training import Average, autocast, batches, device, learning_rate, train, views
 
 CONFIGS = {
     "identity": IdentityConfig(
-        input_size=96, widths=(24, 48, 96, 160), blocks=(1, 1, 2, 1), embedding_dim=128, crop="none", dropout=0.1
+        input_size=64, widths=(24, 48, 96, 160), blocks=(1, 1, 2, 1), embedding_dim=128, crop="none", dropout=0.1
     ),
     "identity_judge": IdentityConfig(
-        input_size=112, widths=(16, 40, 80, 128), blocks=(1, 2, 1, 1), embedding_dim=96, crop="none", dropout=0.1
+        input_size=80, widths=(16, 40, 80, 128), blocks=(1, 2, 1, 1), embedding_dim=96, crop="none", dropout=0.1
     ),
 }
 _SEEDS = {"identity": 5, "identity_judge": 6}
 
 
 class Learner(nn.Module):
-    """The net and one centre per person."""
+    """The net, and a centre per person that is learned as a function of the person's record.
 
-    def __init__(self, name: str, persons: int) -> None:
+    A record per person replaces the table of centres, which needs many looks at every person to be learned.
+    """
+
+    def __init__(self, name: str) -> None:
         super().__init__()
         torch.manual_seed(_SEEDS[name])
         self.net = IdentityEmbedder(CONFIGS[name])
-        self.centres = nn.Parameter(torch.randn(persons, CONFIGS[name].embedding_dim) * 0.1)
+        self.centres = nn.Sequential(
+            nn.Linear(person_columns().numel(), 256), nn.LeakyReLU(0.2), nn.Linear(256, CONFIGS[name].embedding_dim)
+        )
+
+
+def person_columns() -> Tensor:
+    """Which entries of a portrait's vector say who it is."""
+    chosen, at = [], 0
+    for attribute in A.SCALARS:
+        chosen += [at] if attribute in A.PERSON else []
+        at += 1
+    for attribute, words in A.CATEGORIES.items():
+        chosen += range(at, at + len(words)) if attribute in A.PERSON else []
+        at += len(words)
+    return torch.tensor(chosen)
 
 
 def arcface_loss(embedding: Tensor, centres: Tensor, person: Tensor, *, margin: float, scale: float = 24.0) -> Tensor:
@@ -50,7 +68,8 @@ def train_identity(name: str, minutes: float, *, persons_per_batch: int = 32) ->
     """Train an identity net. On two cores 12 minutes; on a GPU two."""
     looks = data.load("looks")
     persons = len(looks) // data.LOOKS
-    learner = Learner(name, persons).to(device())
+    learner = Learner(name).to(device())
+    records = looks.vectors[:: data.LOOKS][:persons, person_columns()].to(device())
     learner.net.requires_grad_(True).train()
     learner.net.to(memory_format=torch.channels_last)
     average = Average(learner, 0.995)
@@ -68,7 +87,7 @@ def train_identity(name: str, minutes: float, *, persons_per_batch: int = 32) ->
         images = views(looks.tensor(rows, device()), random)
         with autocast():
             embedding = learner.net(images.contiguous(memory_format=torch.channels_last))
-        loss = arcface_loss(embedding.float(), learner.centres, person, margin=0.3 * min(1.0, progress / 0.4))
+        loss = arcface_loss(embedding.float(), learner.centres(records), person, margin=0.2 * min(1.0, progress / 0.6))
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(learner.parameters(), 2.0)

@@ -20,18 +20,17 @@ from .training import Average, autocast, batches, device, learning_rate, train, 
 class AttributeJudge(nn.Module):
     """Image [B, 3, H, W] in [-1, 1] → attribute logits [B, V], laid out as `attributes.vectors`."""
 
-    def __init__(self, widths: tuple[int, ...] = (24, 48, 96, 192), blocks: tuple[int, ...] = (1, 1, 2, 1)) -> None:
+    def __init__(self, widths: tuple[int, ...] = (16, 48, 96, 192), blocks: tuple[int, ...] = (1, 1, 2, 1)) -> None:
         super().__init__()
         self.trunk = IRSE(widths, blocks)
         self.head = nn.Sequential(
-            nn.BatchNorm2d(widths[-1]), nn.Conv2d(widths[-1], 48, 1), nn.PReLU(48), nn.Flatten(), nn.Dropout(0.1),
-            nn.Linear(48 * 64, A.vector_size()),
+            nn.BatchNorm2d(widths[-1]), nn.Conv2d(widths[-1], 48, 1), nn.LeakyReLU(0.2), nn.Flatten(), nn.Dropout(0.1),
+            nn.Linear(48 * 36, A.vector_size()),
         )  # fmt: skip
         self.requires_grad_(False).eval()
 
     def forward(self, image: Tensor) -> Tensor:
-        if image.shape[-1] != 128:
-            image = F.interpolate(image, size=128, mode="bicubic", antialias=True)
+        image = F.interpolate(image, size=96, mode="bicubic", antialias=True)
         out: Tensor = self.head(self.trunk(image)[-1])
         return out
 
@@ -59,7 +58,7 @@ def read(logits: Tensor) -> Verdict:
     return Verdict(categories, scalars, probabilities)
 
 
-def train_judge(minutes: float, *, batch: int = 96) -> None:
+def train_judge(minutes: float, *, batch: int = 48) -> None:
     """Train the attribute judge. On two cores 15 minutes; on a GPU three."""
     portraits = data.joined("base", "varied")
     torch.manual_seed(7)

@@ -14,6 +14,20 @@ from torch.nn import functional as F
 from ..errors import ImageError, OptionError
 
 
+class PReLU(nn.PReLU):
+    """Leaky ReLU with a learned slope per channel, as slope · x + (1 − slope) · max(x, 0).
+
+    Half of the time of these networks went into PyTorch's own kernel on the CPU; these passes vectorise.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.ndim != 4:
+            return super().forward(x)
+        pixels = x.permute(0, 2, 3, 1)  # [B, H, W, C], where a factor per channel vectorises
+        slope = self.weight.to(x.dtype)
+        return torch.addcmul(pixels * slope, F.relu(pixels), 1 - slope).permute(0, 3, 1, 2)
+
+
 class SqueezeExcite(nn.Module):
     """Scale each channel by a gate in (0, 1) read from the mean of all channels; [B, C, H, W] → same."""
 
@@ -37,7 +51,7 @@ class ResidualBlock(nn.Module):
         self.residual = nn.Sequential(
             nn.BatchNorm2d(inputs),
             nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
-            nn.PReLU(outputs),
+            PReLU(outputs),
             nn.Conv2d(outputs, outputs, 3, stride=stride, padding=1, bias=False),
             nn.BatchNorm2d(outputs),
             SqueezeExcite(outputs),
@@ -69,7 +83,7 @@ class IRSE(nn.Module):
         super().__init__()
         stem = widths[0]
         self.input_layer = nn.Sequential(
-            nn.Conv2d(3, stem, 3, padding=1, bias=False), nn.BatchNorm2d(stem), nn.PReLU(stem)
+            nn.Conv2d(3, stem, 3, padding=1, bias=False), nn.BatchNorm2d(stem), PReLU(stem)
         )
         inputs = [stem, *widths[:-1]]
         self.body = nn.ModuleList(
