@@ -11,7 +11,7 @@ STAGES: dict[str, tuple[float, str]] = {  # default minutes on two cores, what i
     "clip": (65, "the small CLIP"),
     "clip_words": (8, "its words, with the vision tower standing still"),
     "generator": (75, "StyleGAN2, regressed from attribute vectors"),
-    "mapping": (6, "its mapping network, distilled to work from z"),
+    "mapping": (8, "its mapping network, distilled to work from z"),
     "identity": (12, "the identity net"),
     "encoder": (25, "photo to w+"),
     "witness": (15, "a second CLIP that only reports"),

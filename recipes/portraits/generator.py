@@ -153,7 +153,7 @@ def train_mapping(minutes: float, *, batch: int = 1024) -> None:
     spread = reference.std(dim=0).mean()
 
     def step(number: int, progress: float) -> Mapping[str, float]:
-        learning_rate(optimizer, 0.2, progress)  # the mapping network scales it by 0.01
+        learning_rate(optimizer, 1.0, progress)  # the mapping network scales it by 0.01
         z = torch.from_numpy(np.random.default_rng([4, number]).standard_normal((batch, CONFIG.z_dim), np.float32))
         vectors = A.vectors(A.columns(uniform_from_z(z).numpy()))
         with torch.no_grad():

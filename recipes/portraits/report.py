@@ -202,7 +202,8 @@ def _encoder(domain: Any, net: judge.AttributeJudge, second: Any, test: data.Por
 def _training() -> dict[str, Any]:
     """Steps and minutes of every stage, from its checkpoint."""
     out = {}
-    for stage in ("clip", "witness", "generator", "mapping", "identity", "encoder", "judge", "identity_judge"):
+    for folder in sorted(data.RUNS.glob("*/checkpoint.pt"), key=lambda path: path.stat().st_mtime):
+        stage = folder.parent.name
         saved = torch.load(data.RUNS / stage / "checkpoint.pt", map_location="cpu", weights_only=True, mmap=True)
         out[stage] = {"steps": int(saved["step"]), "minutes": round(saved["elapsed"] / 60, 1)}
     return out
