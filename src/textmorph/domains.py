@@ -65,6 +65,7 @@ class Domain:
         crop: `square` for the middle square of a picture; `ffhq` where pictures are expected aligned as in FFHQ.
         far_distance: reconstruction distance from which a picture counts as far from the domain; None never warns.
         clip_input: what CLIP sees, `standard` or `paper`.
+        mapper: values for the training of latent mappers, fields of `LatentMapping`; the rest are the paper's.
         hashes: file name (relative to the folder) → SHA-256; checked when the part is loaded.
         device: where the networks live.
 
@@ -89,6 +90,7 @@ class Domain:
     crop: str = "square"
     far_distance: float | None = None
     clip_input: str = "standard"
+    mapper: Mapping[str, Any] = field(default_factory=dict)
     hashes: Mapping[str, str] = field(default_factory=dict)
     device: str = "cpu"
 
@@ -326,6 +328,12 @@ def _hashes(where: Path, key: str, value: object) -> dict[str, str]:
     return dict(value)
 
 
+def _options(where: Path, key: str, value: object) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise DomainError(f"{where}: [{key}] is a table of options, not {value!r}")
+    return dict(value)
+
+
 _CHECKS = {
     "name": _text,
     "neutral": _text,
@@ -342,6 +350,7 @@ _CHECKS = {
     "crop": _crop,
     "far_distance": _number,
     "clip_input": _clip_input,
+    "mapper": _options,
     "hashes": _hashes,
 }
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import fields
 from pathlib import Path
 
@@ -108,3 +109,23 @@ def test_every_field_of_the_method_is_an_option(run: Run):
         if f.name not in by_other_means and f"--{f.name.replace('_', '-')}" not in help
     ]
     assert missing == []
+
+
+def test_a_domain_brings_values_of_its_own_and_options_go_before_them(run: Run, desk: Path, domain: Path):
+    mine = shutil.copytree(domain, desk / "mine")
+    with (mine / "domain.toml").open("a") as file:
+        file.write('\n[mapper]\nsteps = 2\nbatch_size = 3\noptimizer = "adam"\nidentity = 0.3\nlatent_l2 = 0.7\n')
+    words = ("--num-held-out", 2, "--num-latents", 6, "--no-encode", "--domain", mine)
+    done = run("mapper", "train", "old", *words, "--batch-size", 1)
+    assert done.code == 0, done.err
+    options = LatentMapping(**mapper(desk / "old.safetensors").provenance["options"])
+    assert (options.steps, options.batch_size, options.optimizer) == (2, 1, "adam")
+    assert (options.identity, options.latent_l2) == (0.3, 0.7)
+    changed = run("mapper", "train", "purple", *words, "--preset", "change")
+    assert changed.code == 0, changed.err
+    options = LatentMapping(**mapper(desk / "purple.safetensors").provenance["options"])
+    assert (options.identity, options.latent_l2, options.batch_size) == (0.0, 2.0, 3)
+    with (mine / "domain.toml").open("a") as file:
+        file.write("lr = 1.0\n")
+    refused = run("mapper", "train", "smiling", *words)
+    assert (refused.code, "no lr" in refused.err) == (1, True)

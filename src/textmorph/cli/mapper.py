@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import asdict
+from dataclasses import fields as dataclass_fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import InputError, LatentError, OptionError
+from ..errors import DomainError, InputError, LatentError, OptionError
 from ..files import check_output, written_whole
 from . import console
 from .console import command, say
@@ -216,7 +217,10 @@ def _method(found: Networks, preset: str, photo: str | None, fields: dict[str, A
     if preset not in PRESETS:
         raise OptionError(f"--preset is {' or '.join(PRESETS)}, not {preset!r}")
     make = getattr(LatentMapping, "resemble_photo" if photo is not None else PRESETS[preset])
-    usual = dict(getattr(found, "mapper", {}))
+    usual = dict(found.mapper)
+    unknown = sorted(usual.keys() - {field.name for field in dataclass_fields(LatentMapping)})
+    if unknown:
+        raise DomainError(f"{found.folder / 'domain.toml'}: [mapper] has no {', '.join(unknown)}")
     if preset != "keep" or photo is not None:
         usual = {name: value for name, value in usual.items() if name not in ("clip", "identity", "latent_l2")}
     if found.identity is None and photo is None:

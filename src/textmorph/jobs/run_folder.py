@@ -212,7 +212,7 @@ def _digest(step: int, values: Mapping[str, Any], tensors: Mapping[str, Tensor])
     digest = hashlib.sha256(json.dumps([step, values], sort_keys=True).encode())
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 
