@@ -18,7 +18,8 @@ STAGES: dict[str, tuple[float, str]] = {  # default minutes on two cores, what i
     "witness_words": (5, "its words"),
     "judge": (15, "the attribute classifier that only measures"),
     "identity_judge": (10, "the second identity net that only measures"),
-    "bundle": (0, "write the domain folder and the judges, build bank and corpus"),
+    "bank": (0, "the channel bank and the corpus (10 minutes)"),
+    "bundle": (0, "write the domain folder and the judges"),
     "report": (0, "measure everything, write report.json and the model card"),
 }
 
@@ -48,8 +49,10 @@ def run(stage: str, minutes: float) -> None:
 
         prepare()
         return
-    if stage in ("bundle", "report"):
-        if stage == "bundle":
+    if stage in ("bank", "bundle", "report"):
+        if stage == "bank":
+            from .bundle import write_bank_and_corpus as finish
+        elif stage == "bundle":
             from .bundle import write_bundle as finish
         else:
             from .report import write_report as finish

@@ -1,4 +1,4 @@
-"""Write what was trained as a domain folder, and the judges beside the recipe; then build bank and corpus with it."""
+"""Write what was trained as a domain folder, and the judges beside the recipe; build bank and corpus with it."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from .render import render
 DOMAIN = Path("src/textmorph/assets/portraits")
 JUDGES = Path("recipes/portraits/judges")
 TUNED = Path("recipes/portraits/tuned.json")
-BANK_SAMPLES = 20
-CORPUS_SIZE = 6000
+BANK_SAMPLES = 12
+CORPUS_SIZE = 4000
 SAMPLES = 8
 
 ORIGIN = {
@@ -37,26 +37,30 @@ ORIGIN = {
 
 
 def write_bundle() -> None:
-    """Write the domain folder and the judges, then bank and corpus (10 minutes on two cores)."""
-    DOMAIN.mkdir(parents=True, exist_ok=True)
+    """Write the networks of the domain, the judges, samples and domain.toml."""
     JUDGES.mkdir(parents=True, exist_ok=True)
-    made = generator.finished()
-    _network(DOMAIN / "generator.safetensors", made, "generator", "stylegan2")
+    write_generator_and_clip()
     _network(DOMAIN / "encoder.safetensors", encoder.load_trained_encoder(), "encoder", encoder.CONFIG.variant)
     _network(DOMAIN / "identity.safetensors", identity.load_identity_net("identity"), "identity", "ir_se")
-    clip.export("clip", DOMAIN / "clip")
     clip.export("witness", DOMAIN / "witness")
     _network(JUDGES / "identity.safetensors", identity.load_identity_net("identity_judge"), "identity", "ir_se")
     _network(JUDGES / "attributes.safetensors", judge.load_judge(), "judge", "attributes")
     write_samples()
-    write_bank_and_corpus()
     write_toml()
     size = sum(f.stat().st_size for f in DOMAIN.rglob("*") if f.is_file())
     print(f"{DOMAIN}: {size / 1e6:.1f} MB")
 
 
+def write_generator_and_clip() -> None:
+    """What bank and corpus are built with."""
+    DOMAIN.mkdir(parents=True, exist_ok=True)
+    _network(DOMAIN / "generator.safetensors", generator.finished(), "generator", "stylegan2")
+    clip.export("clip", DOMAIN / "clip")
+
+
 def write_bank_and_corpus() -> None:
-    """Build the channel bank and the corpus with the networks of the folder, so that the hashes are the users'."""
+    """Build the channel bank and the corpus with the networks of the folder; ten minutes on two cores."""
+    write_generator_and_clip()
     made, embedder = load_generator(DOMAIN / "generator.safetensors"), load_embedder(DOMAIN / "clip")
     bank = build_bank(
         made, embedder, num_samples=BANK_SAMPLES, truncation=1.0, seed=21, autocast=torch.bfloat16,

@@ -18,12 +18,12 @@ from .identity import load_identity_net
 from .training import Average, autocast, batches, device, learning_rate, train, views
 
 CONFIG = EncoderConfig(
-    input_size=128, num_rows=GENERATOR.num_rows, widths=(16, 48, 96, 192), blocks=(1, 1, 2, 2), w_dim=GENERATOR.w_dim,
+    input_size=64, num_rows=GENERATOR.num_rows, widths=(24, 64, 128, 192), blocks=(1, 2, 2, 1), w_dim=GENERATOR.w_dim,
     head_width=96,
 )  # fmt: skip
 
 
-def train_encoder(minutes: float, *, batch: int = 48, supervised_until: float = 0.6) -> None:
+def train_encoder(minutes: float, *, batch: int = 32, supervised_until: float = 0.6) -> None:
     """Train the encoder: closeness to w, then also reconstruction and identity through the frozen generator.
 
     The identity loss needs the stage `identity`. On two cores 25 minutes; on a GPU four.
