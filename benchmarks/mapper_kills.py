@@ -163,10 +163,14 @@ def run(kills: int, *, width: int, seed: int, folder: Path, say: Callable[[str],
             where = f"writing a state, {strike.unfinished[1] / 1e6:.1f} MB of it" if strike.unfinished else "elsewhere"
             say(f"kill {len(strikes):3}: training {training}, {where}; on disk: step {strike.step}")
             continue
-        same = (lying / "mapper.safetensors").read_bytes() == expected and RunFolder(lying).metrics() == metrics
+        wrong = []
+        if (lying / "mapper.safetensors").read_bytes() != expected:
+            wrong.append("ANOTHER MAPPER")
+        if RunFolder(lying).metrics() != metrics:
+            wrong.append("OTHER METRICS")
         hit = sum(strike.training == training for strike in strikes)
-        say(f"training {training} ended after {hit} kills: {'the same bits' if same else 'ANOTHER RESULT'}")
-        equal += same
+        say(f"training {training} ended after {hit} kills: {' and '.join(wrong) or 'the same bits'}")
+        equal += not wrong
         shutil.rmtree(lying)
         training += 1
         if enough:

@@ -75,6 +75,18 @@ def test_broken_off_and_resumed_it_ends_with_the_same_bits(tmp_path: Path, stops
     assert steps == [5, 10, 15, 20, 25, 30]  # each once, as in an unbroken run
 
 
+def test_broken_off_before_the_first_state_nothing_is_told_twice(tmp_path: Path):
+    def stop(step: int) -> None:
+        raise Stop
+
+    broken = training()
+    broken.look = stop
+    with pytest.raises(Stop):
+        broken.run(RunFolder(tmp_path))
+    training().run(RunFolder(tmp_path))
+    assert [line["step"] for line in RunFolder(tmp_path).metrics() if "held_out_loss" in line] == [0, 10, 20, 30]
+
+
 def test_a_finished_run_is_not_trained_further(tmp_path: Path):
     first = training()
     first.run(RunFolder(tmp_path))

@@ -104,7 +104,7 @@ class Training:
         if saved is not None:
             self._restore(saved)
         if folder:
-            folder.forget_after(standing.step)
+            folder.forget_after(standing.step if saved else -1)  # the look before the first step is at step 0
         last_save = time.monotonic()
         while not standing.finished:
             if standing.step == 0 and not self.best:

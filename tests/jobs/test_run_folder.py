@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
@@ -162,3 +164,26 @@ def test_two_programs_do_not_work_in_one_folder(saved: Path):
         pass
     with open_run(saved, CONFIGURATION, resume=True) as run:
         assert run.load() is not None
+
+
+def test_metrics_also_go_to_tensorboard_where_it_is_installed(saved: Path, monkeypatch: pytest.MonkeyPatch):
+    """Against a stand-in: TensorBoard is none of our requirements."""
+    told: list[tuple[object, ...]] = []
+
+    class SummaryWriter:
+        def __init__(self, folder: str, purge_step: int) -> None:
+            told.append((folder, purge_step))
+
+        def add_scalar(self, name: str, value: float, step: int) -> None:
+            told.append((name, value, step))
+
+        def close(self) -> None:
+            told.append(("closed",))
+
+    board = ModuleType("torch.utils.tensorboard")
+    board.SummaryWriter = SummaryWriter  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, board.__name__, board)
+    with open_run(saved, CONFIGURATION, resume=True) as run:
+        run.forget_after(3)
+        run.log(4, loss=0.5, word="no scalar")
+    assert told == [(str(saved), 4), ("loss", 0.5, 4), ("closed",)]

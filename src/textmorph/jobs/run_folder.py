@@ -14,6 +14,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import IO, Any
@@ -60,6 +61,7 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._board: Any = None
 
     def load(self) -> State | None:
         """The last state that was saved; None before the first.
@@ -102,6 +104,9 @@ class RunFolder:
         """Add a line to the metrics."""
         with (self.path / METRICS).open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": step, **values}) + "\n")
+        for name, value in values.items():
+            if self._board is not None and isinstance(value, float | int):
+                self._board.add_scalar(name, value, step)
 
     def metrics(self) -> list[dict[str, Any]]:
         """The lines of the metrics; a last one that was cut off is left out."""
@@ -112,9 +117,16 @@ class RunFolder:
 
     def forget_after(self, step: int) -> None:
         """Drop metrics of later steps: they will be taken again."""
+        self._board = _tensorboard(self.path, step + 1)
         kept = [json.dumps(line) + "\n" for line in self.metrics() if line["step"] <= step]
         with written_whole(self.path / METRICS, overwrite=True) as temporary:
             temporary.write_text("".join(kept), encoding="utf-8")
+
+    def close(self) -> None:
+        """Let go of TensorBoard's file."""
+        if self._board is not None:
+            self._board.close()
+            self._board = None
 
     def sample(self, name: str) -> Path:
         """Where a picture of that name goes."""
@@ -150,7 +162,11 @@ def open_run(path: str | os.PathLike[str], config: Mapping[str, Any], *, resume:
         for leftover in path.glob(_UNFINISHED):
             leftover.unlink(missing_ok=True)
         _settle(path, json.loads(json.dumps({"format": FORMAT, **config}, allow_nan=False)), resume)
-        yield RunFolder(path)
+        run = RunFolder(path)
+        try:
+            yield run
+        finally:
+            run.close()
 
 
 def _settle(path: Path, config: dict[str, Any], resume: bool) -> None:
@@ -206,6 +222,15 @@ def _locked(path: Path) -> Iterator[None]:
             except OSError as error:
                 raise JobError(f"another program works on the run in {path}") from error
         yield
+
+
+def _tensorboard(path: Path, step: int) -> Any:
+    """A writer of TensorBoard's event files, which hides what it had of this step and later ones; None without it."""
+    try:
+        module = import_module("torch.utils.tensorboard")
+    except ImportError:
+        return None
+    return module.SummaryWriter(str(path), purge_step=step)
 
 
 def _digest(step: int, values: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
