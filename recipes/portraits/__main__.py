@@ -9,7 +9,7 @@ from importlib import import_module
 STAGES: dict[str, tuple[float, str]] = {  # default minutes on two cores, what it does
     "data": (0, "render 113 000 portraits (4 minutes, 5.6 GB of disk)"),
     "clip": (65, "the small CLIP"),
-    "clip_words": (8, "its words, with the vision tower standing still"),
+    "clip_words": (16, "its words, with the vision tower standing still"),
     "generator": (75, "StyleGAN2, regressed from attribute vectors"),
     "mapping": (8, "its mapping network, distilled to work from z"),
     "identity": (12, "the identity net"),

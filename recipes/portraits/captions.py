@@ -290,7 +290,7 @@ def vocabulary() -> list[str]:
 # ------------------------------------------------------------------------------------------------ what holds of a row
 
 _WEIGHTS = {
-    "hair_colour": 4, "hair_style": 4, "expression": 4, "glasses": 4, "beard": 4, "age": 4, "femininity": 2, "hat": 2,
+    "hair_colour": 6, "hair_style": 14, "expression": 10, "glasses": 3, "beard": 6, "age": 10, "femininity": 2, "hat": 6,
     "moustache": 2, "skin": 2, "earrings": 2, "lipstick": 2, "makeup": 2, "eye_colour": 2, "mouth": 2, "eyes": 2,
     "background": 2, "clothes": 2, "clothes_colour": 2,
 }  # fmt: skip
