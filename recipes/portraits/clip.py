@@ -167,7 +167,7 @@ def attribute_loss(logits: Tensor, vectors: Tensor) -> Tensor:
     return loss
 
 
-def train_clip(name: str, minutes: float, *, pairs: int = 32, look_pairs: int = 16, look_until: float = 0.75) -> None:
+def train_clip(name: str, minutes: float, *, pairs: int = 32, look_pairs: int = 16, look_until: float = 0.6) -> None:
     """Train `clip` or the smaller `witness`. On two cores an hour; on a GPU five minutes.
 
     Until `look_until` of the time the vision tower only learns to see, by reading attributes off small batches: a

@@ -23,7 +23,7 @@ CONFIG = EncoderConfig(
 )  # fmt: skip
 
 
-def train_encoder(minutes: float, *, batch: int = 32, supervised_until: float = 0.6) -> None:
+def train_encoder(minutes: float, *, batch: int = 32, supervised_until: float = 0.85) -> None:
     """Train the encoder: closeness to w, then also reconstruction and identity through the frozen generator.
 
     The identity loss needs the stage `identity`. On two cores 25 minutes; on a GPU four.
