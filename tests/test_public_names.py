@@ -20,6 +20,7 @@ PUBLIC = [
     "GlobalDirection",
     "SvmDirection",
     "LatentOptimization",
+    "LatentMapping",
     "Direction",
     "Residual",
     "load_edit",

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from .images import write_image as write_image
     from .latents import Latent as Latent
     from .methods.global_direction import GlobalDirection as GlobalDirection
+    from .methods.latent_mapper import LatentMapping as LatentMapping
     from .methods.latent_optimization import LatentOptimization as LatentOptimization
     from .methods.svm_direction import SvmDirection as SvmDirection
 
@@ -42,6 +43,7 @@ _PUBLIC = {
     "GlobalDirection": "textmorph.methods.global_direction:GlobalDirection",
     "SvmDirection": "textmorph.methods.svm_direction:SvmDirection",
     "LatentOptimization": "textmorph.methods.latent_optimization:LatentOptimization",
+    "LatentMapping": "textmorph.methods.latent_mapper:LatentMapping",
     "Direction": "textmorph.edits:Direction",
     "Residual": "textmorph.edits:Residual",
     "load_edit": "textmorph.edits:load_edit",

@@ -31,6 +31,7 @@ def test_a_goal_is_met_at_its_value_and_missed_beyond():
     assert goals({"old": missed}) == {f"old {name}": False for name in GOALS}
 
 
+@pytest.mark.slow
 def test_it_trains_measures_and_writes(bench: Bench, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     bench = dataclasses.replace(bench, folder=tmp_path / "edits")
     arguments = argparse.Namespace(
