@@ -42,7 +42,8 @@ def write_bundle() -> None:
     write_generator_and_clip()
     _network(DOMAIN / "encoder.safetensors", encoder.load_trained_encoder(), "encoder", encoder.CONFIG.variant)
     _network(DOMAIN / "identity.safetensors", identity.load_identity_net("identity"), "identity", "ir_se")
-    clip.export("witness", DOMAIN / "witness")
+    if _trained("witness"):
+        clip.export("witness", DOMAIN / "witness")
     _network(JUDGES / "identity.safetensors", identity.load_identity_net("identity_judge"), "identity", "ir_se")
     _network(JUDGES / "attributes.safetensors", judge.load_judge(), "judge", "attributes")
     write_samples()
@@ -71,6 +72,10 @@ def write_bank_and_corpus() -> None:
     corpus.save(DOMAIN / "corpus.safetensors", overwrite=True)
 
 
+def _trained(stage: str) -> bool:
+    return (data.RUNS / stage / "checkpoint.pt").exists()
+
+
 def write_samples() -> None:
     """The first held-out portraits as picture files, for `textmorph demo` and the studio."""
     folder = DOMAIN / "samples"
@@ -87,6 +92,7 @@ def write_toml(**found: float | list[float]) -> None:
     tuned.update(found)
     TUNED.write_text(json.dumps(tuned, indent=2, sort_keys=True) + "\n")
     templates = ",\n".join(f"    {json.dumps(t)}" for t in captions.TEMPLATES)
+    witness = 'witness = "witness"\n' if (DOMAIN / "witness").exists() else ""
     numbers = "".join(f"{name} = {json.dumps(value)}\n" for name, value in sorted(tuned.items()))
     hashed = sorted(f for f in DOMAIN.glob("*.safetensors"))
     hashes = "".join(f'"{f.name}" = "{hashlib.sha256(f.read_bytes()).hexdigest()}"\n' for f in hashed)
@@ -100,8 +106,7 @@ generator = "generator.safetensors"
 encoder = "encoder.safetensors"
 embedder = "clip"
 identity = "identity.safetensors"
-witness = "witness"
-bank = "bank.safetensors"
+{witness}bank = "bank.safetensors"
 corpus = "corpus.safetensors"
 crop = "square"
 neutral = "{captions.NEUTRAL}"
