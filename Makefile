@@ -71,3 +71,8 @@ portraits-report: dev
 .PHONY: benchmark-edits
 benchmark-edits: dev
 	$(BIN)/python -m benchmarks.edits $(OPTIONS)
+
+# make benchmark-speed   seconds of one 1024 px render and of --help; OPTIONS="--threads 2 --repeats 5"
+.PHONY: benchmark-speed
+benchmark-speed: dev
+	$(BIN)/python -m benchmarks.speed $(OPTIONS)

@@ -94,8 +94,9 @@ def _modulated_layer_of_one(
 
 
 def folds(x: Tensor, weight: Tensor) -> bool:
-    """Whether scaling the weights of every sample costs less than scaling its features."""
-    return x[0].numel() >= max(weight.numel(), _PART)
+    """Whether it pays to scale the weights for each sample instead of its features, a batch taken apart for it."""
+    features = x[0].numel()
+    return features >= max(weight.numel(), 2**16 if len(x) == 1 else 2**20)
 
 
 def has_gradient(*tensors: Tensor | None) -> bool:
