@@ -291,8 +291,8 @@ def vocabulary() -> list[str]:
 
 _WEIGHTS = {
     "hair_colour": 6, "hair_style": 14, "expression": 10, "glasses": 3, "beard": 6, "age": 10, "hat": 6,
-    "femininity": 2, "moustache": 2, "skin": 2, "earrings": 2, "lipstick": 2, "makeup": 2, "eye_colour": 2, "mouth": 2, "eyes": 2,
-    "background": 2, "clothes": 2, "clothes_colour": 2,
+    "femininity": 2, "moustache": 2, "skin": 2, "earrings": 2, "lipstick": 2, "makeup": 2, "eye_colour": 2, "mouth": 2,
+    "eyes": 2, "background": 2, "clothes": 2, "clothes_colour": 2,
 }  # fmt: skip
 _BAG = tuple(name for name in ATTRIBUTES for _ in range(_WEIGHTS.get(name, 1)))
 _ABSENT = 0.4  # how often to speak of a thing that is not there, once its attribute is drawn
