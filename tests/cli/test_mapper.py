@@ -36,6 +36,8 @@ def test_each_text_becomes_a_mapper_that_edits_a_photo(run: Run, desk: Path):
     assert (options.levels, options.steps, options.identity, options.latent_l2) == (("coarse",), 3, 0.0, 2.0)
     assert purple.provenance["latents"]["space"] == "w+"  # inverted by the encoder, as photos are
     assert (desk / "old.run" / "metrics.jsonl").is_file()
+    kept = Latent.load(desk / "a-person-with-purple-hair.run" / "inputs-6-1.0-0.safetensors")
+    assert (kept.space, len(kept)) == ("w+", 6)  # a resumed training need not encode them again
     edited = run("edit", "me.png", "--edit", "old.safetensors:1.2", "--domain", "{D}")
     assert edited.code == 0, edited.err
 

@@ -124,7 +124,14 @@ def test_a_folder_of_other_things_is_left_alone(tmp_path: Path, resume: bool):
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(JobError, match=r"thesis\.txt"), open_run(tmp_path, CONFIGURATION, resume=resume):
         pass
-    assert sorted(os.listdir(tmp_path)) == [".lock", "thesis.txt"]
+    assert os.listdir(tmp_path) == ["thesis.txt"]
+
+
+def test_inputs_may_lie_in_the_folder_before_the_run(tmp_path: Path):
+    (tmp_path / "inputs-2000.safetensors").write_bytes(b"")
+    with open_run(tmp_path, CONFIGURATION) as run:
+        assert run.load() is None
+    assert (tmp_path / "inputs-2000.safetensors").exists()
 
 
 def test_a_file_is_no_folder(tmp_path: Path):

@@ -113,6 +113,11 @@ def train(
         )
         for name in wishes
     }
+    from ..jobs.run_folder import check_run
+
+    going_on = {name: resume and (len(wishes) == 1 or folder.is_dir()) for name, folder in folders.items()}
+    for name, folder in folders.items():
+        check_run(folder, resume=going_on[name])
     found = _domain(domain, device)
     method = _method(found, preset, photo, {name: value for name, value in fields.items() if value is not None})
     face = None
@@ -120,14 +125,15 @@ def train(
         from ..images import read_image
 
         face = read_image(Path(photo).expanduser())
-    data = _latents(found, latents, photos, num_latents, truncation, seed, encode)
+    kept = next(iter(folders.values())) / f"inputs-{num_latents}-{truncation}-{seed}.safetensors"
+    data = _latents(found, latents, photos, num_latents, truncation, seed, encode, keep=kept)
     for name, text in wishes.items():
         with console.progress_bar(text or f"towards {photo}") as tell:
             edit = method.train(
                 found.generator, found.embedder, target=text, photo=face,
                 neutral=(neutral or found.neutral) if method.clip_loss == "directional" else None, latents=data,
                 identity_embedder=found.identity, run=folders[name], save_seconds=save_seconds,
-                resume=resume and (len(wishes) == 1 or folders[name].is_dir()), progress=tell,
+                resume=going_on[name], progress=tell,
             )  # fmt: skip
         with written_whole(files[name], overwrite=overwrite or resume) as temporary:
             shutil.copyfile(folders[name] / "mapper.safetensors", temporary)
@@ -236,8 +242,10 @@ def _latents(
     truncation: float,
     seed: int,
     encode: bool | None,
+    *,
+    keep: Path | None = None,
 ) -> Latent:
-    """The latents of a file, of a folder of photos, or drawn."""
+    """The latents of a file, of a folder of photos, or drawn; those drawn and encoded are kept for another time."""
     import torch
 
     from ..latents import Latent
@@ -252,6 +260,8 @@ def _latents(
         drawn = found.generator.sample(num, seed=seed, truncation=truncation)
         if encode is False or found.encoder is None:
             return drawn
+        if keep is not None and keep.is_file():
+            return Latent.load(keep)
         images = (found.generator(drawn[i : i + BATCH]) for i in range(0, num, BATCH))
         total = num
     else:
@@ -265,7 +275,11 @@ def _latents(
         for image in images:
             parts.append(found.generator.to_space(found.encoder(image.clamp(-1, 1)), "w+"))  # type: ignore[misc]
             tell(sum(map(len, parts)), total)
-    return Latent.cat(parts)
+    joined = Latent.cat(parts)
+    if keep is not None and photos is None:
+        console.make_folder(keep.parent)
+        joined.save(keep, overwrite=True)
+    return joined
 
 
 def _read(path: Path) -> Latent:

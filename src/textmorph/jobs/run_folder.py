@@ -14,6 +14,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -36,6 +37,9 @@ except ImportError:  # Windows: then nothing keeps two programs from working in 
 
 FORMAT = 1
 CONFIG, STATE, METRICS, SAMPLES, LOCK = "config.json", "state.safetensors", "metrics.jsonl", "samples", ".lock"
+INPUTS = "inputs-*"
+"""What the work is done on may be kept in the folder before the run begins."""
+
 _HEADER = "textmorph-run"
 _UNFINISHED = ".*.part*"
 """Names under which `files.written_whole` writes; what is left of them fell with the program that wrote."""
@@ -150,10 +154,7 @@ def open_run(path: str | os.PathLike[str], config: Mapping[str, Any], *, resume:
         OutputError: the folder cannot be written.
     """
     path = Path(path)
-    if resume and not path.is_dir():
-        raise JobError(f"there is no run to go on with at {path}; leave out resume to begin it")
-    if path.exists() and not path.is_dir():
-        raise JobError(f"{path} is a file; a run needs a folder")
+    check_run(path, resume=resume)
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -161,7 +162,7 @@ def open_run(path: str | os.PathLike[str], config: Mapping[str, Any], *, resume:
     with _locked(path):
         for leftover in path.glob(_UNFINISHED):
             leftover.unlink(missing_ok=True)
-        _settle(path, json.loads(json.dumps({"format": FORMAT, **config}, allow_nan=False)), resume)
+        _settle(path, json.loads(json.dumps({"format": FORMAT, **config}, allow_nan=False)))
         run = RunFolder(path)
         try:
             yield run
@@ -169,18 +170,35 @@ def open_run(path: str | os.PathLike[str], config: Mapping[str, Any], *, resume:
             run.close()
 
 
-def _settle(path: Path, config: dict[str, Any], resume: bool) -> None:
+def check_run(path: Path, *, resume: bool = False) -> None:
+    """Say now, before any work, that a run cannot be begun or gone on with here.
+
+    Raises:
+        JobError: as in `open_run`, as far as it shows without the configuration.
+    """
+    if resume and not path.is_dir():
+        raise JobError(f"there is no run to go on with at {path}; leave out resume to begin it")
+    if path.exists() and not path.is_dir():
+        raise JobError(f"{path} is a file; a run needs a folder")
+    if not path.exists():
+        return
+    if (path / CONFIG).exists():
+        if not resume:
+            raise JobError(f"a run lies in {path} already; resume it, or name another folder")
+        return
+    own = (LOCK, INPUTS, _UNFINISHED)
+    others = sorted(e.name for e in path.iterdir() if not any(fnmatchcase(e.name, pattern) for pattern in own))
+    if others:
+        listed = ", ".join(others[:3]) + (", …" if len(others) > 3 else "")
+        raise JobError(f"{path} holds other things ({listed}) and is no run folder; name a new one")
+
+
+def _settle(path: Path, config: dict[str, Any]) -> None:
     """Write the configuration of a new run, or compare it with that of the one that lies there."""
     if not (path / CONFIG).exists():
-        others = sorted(entry.name for entry in path.iterdir() if entry.name != LOCK)
-        if others:
-            listed = ", ".join(others[:3]) + (", …" if len(others) > 3 else "")
-            raise JobError(f"{path} holds other things ({listed}) and is no run folder; name a new one")
         with written_whole(path / CONFIG) as temporary:
             temporary.write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         return
-    if not resume:
-        raise JobError(f"a run lies in {path} already; resume it, or name another folder")
     try:
         there = json.loads((path / CONFIG).read_text(encoding="utf-8"))
         if not isinstance(there, dict) or type(there.get("format")) is not int:
