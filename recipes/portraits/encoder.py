@@ -19,11 +19,11 @@ from .training import Average, autocast, batches, device, learning_rate, train, 
 
 CONFIG = EncoderConfig(
     input_size=64, num_rows=GENERATOR.num_rows, widths=(24, 64, 128, 192), blocks=(1, 2, 2, 1), w_dim=GENERATOR.w_dim,
-    head_width=96,
+    head_width=40,
 )  # fmt: skip
 
 
-def train_encoder(minutes: float, *, batch: int = 32, supervised_until: float = 0.85) -> None:
+def train_encoder(minutes: float, *, batch: int = 32, supervised_until: float = 0.6) -> None:
     """Train the encoder: closeness to w, then also reconstruction and identity through the frozen generator.
 
     The identity loss needs the stage `identity`. On two cores 25 minutes; on a GPU four.
