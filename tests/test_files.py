@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import resource
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -10,13 +11,18 @@ from textmorph.errors import OutputError, OutputExistsError
 from textmorph.files import check_output, write_bytes, written_whole
 
 
-@pytest.fixture
+@contextmanager
 def full_disk() -> Iterator[None]:
-    """No file may grow beyond 1000 bytes: writing more fails as on a full disk, with an OSError."""
+    """No file may grow beyond 1000 bytes: writing more fails as on a full disk, with an OSError.
+
+    Around the one call only: pytest's own output may go to a file as well.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_a_file_appears_whole(tmp_path: Path) -> None:
@@ -44,10 +50,10 @@ def test_a_file_that_appears_meanwhile_is_kept(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_full_disk_leaves_nothing_new_and_keeps_the_old(tmp_path: Path, full_disk: None) -> None:
+def test_a_full_disk_leaves_nothing_new_and_keeps_the_old(tmp_path: Path) -> None:
     path = tmp_path / "a.bin"
     write_bytes(path, b"old")
-    with pytest.raises(OutputError, match="cannot write"):
+    with full_disk(), pytest.raises(OutputError, match="cannot write"):
         write_bytes(path, bytes(5000), overwrite=True)
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]

@@ -198,7 +198,7 @@ class LatentMapping:
 
     def _untrained(self, generator: Generator) -> Residual:
         with torch.random.fork_rng(devices=[]):  # the layers draw from the global generator
-            torch.manual_seed(self.seed)
+            torch.default_generator.manual_seed(self.seed)
             mapper = self._mapper(generator.mean_w.shape[0], generator.style_layout)
         space: Space = "s" if self.architecture == "style" else "w+"
         return Residual(mapper.to(generator.mean_w).requires_grad_(True), self.factor, space)
