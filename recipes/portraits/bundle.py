@@ -27,7 +27,7 @@ DOMAIN = Path("src/textmorph/assets/portraits")
 JUDGES = Path("recipes/portraits/judges")
 TUNED = Path("recipes/portraits/tuned.json")
 BANK_SAMPLES = 10
-CORPUS_SIZE = 4000
+CORPUS_SIZE = 1000
 SAMPLES = 8
 
 ORIGIN = {
