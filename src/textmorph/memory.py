@@ -26,4 +26,4 @@ def keep_memory() -> bool:
     except (AttributeError, OSError):
         return False
     wishes = {_MMAP_MAX: 0, _TRIM_THRESHOLD: _LARGEST, _TOP_PAD: 2**26}
-    return sum(mallopt(option, value) for option, value in wishes.items()) == len(wishes)
+    return bool(sum(mallopt(option, value) for option, value in wishes.items()) == len(wishes))

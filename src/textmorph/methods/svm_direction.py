@@ -152,7 +152,9 @@ def svm_normal(positives: Tensor, negatives: Tensor, *, regularization: float = 
     rows = torch.cat([positives, negatives]).float().cpu()
     labels = [1] * len(positives) + [-1] * len(negatives)
     # The dual needs the products of the rows alone. A seed of its own, or the solver moves numpy's global one.
-    machine = SVC(kernel="precomputed", C=regularization, random_state=0).fit((rows @ rows.t()).double().numpy(), labels)
+    machine = SVC(kernel="precomputed", C=regularization, random_state=0).fit(
+        (rows @ rows.t()).double().numpy(), labels
+    )
     normal = torch.tensor(machine.dual_coef_[0], dtype=torch.float32) @ rows[torch.tensor(machine.support_).long()]
     if normal.norm() < 1e-9:
         raise EditError("the images most and least like this text cannot be told apart; use a larger corpus")
