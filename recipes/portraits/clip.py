@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,16 @@ class Learner(nn.Module):
         patches = F.layer_norm(out.last_hidden_state[:, 1:].mean(dim=1), (self.size.vision[0],))
         return embedding, self.attributes(out.pooler_output).float(), self.local(patches).float()
 
+    def tail(self) -> tuple[nn.Module, ...]:
+        """What comes after the vision tower's last attention: norm, MLP, norm, projection."""
+        last = self.clip.vision_model.encoder.layers[-1]
+        return last.layer_norm2, last.mlp, self.clip.vision_model.post_layernorm, self.clip.visual_projection
+
+    def finish(self, states: Tensor) -> Tensor:
+        """Unit embeddings [B, D] of class tokens [B, width] as they enter the last MLP."""
+        norm, mlp, post_norm, project = self.tail()
+        return F.normalize(project(post_norm(states + mlp(norm(states)))), dim=-1)
+
     def sized(self, images: Tensor) -> Tensor:
         """At the size that the vision tower reads."""
         side = self.size.image_size
@@ -221,20 +232,23 @@ def train_clip(name: str, minutes: float, *, pairs: int = 32, look_pairs: int = 
     train(data.RUNS / name, state, step, minutes=minutes, label=name)
 
 
-def train_words(name: str, minutes: float, *, pairs: int = 96, pictures: int = 24_000) -> None:
-    """Then words alone: the vision tower stands still, what it sees of each picture is kept, and a step costs a tenth.
+def train_words(name: str, minutes: float, *, pairs: int = 96, pictures: int = 40_000) -> None:
+    """Then words alone: the vision tower stands still up to its last MLP, what it sees of each picture is kept, and a
+    step costs a tenth.
 
-    Trains the text tower and both projections against the vision tower's pooled features, two minutes to collect.
+    Trains the text tower, the vision tower's last MLP and both projections on the class token's kept state, four
+    minutes to collect. Beyond the losses of `train_clip`, every picture has to choose the right one among texts for
+    all values of an attribute.
     """
     size = SIZES[name]
     base, varied = data.load("base"), data.load("varied")
     changed = varied.changed
     assert changed is not None
     learner = _averaged(name, name)
-    parts = [learner.clip.text_model, learner.clip.text_projection, learner.clip.visual_projection]
+    parts = [learner.clip.text_model, learner.clip.text_projection, *learner.tail()]
     trained = nn.ModuleList(parts).requires_grad_(True)
     scales = nn.ParameterList([learner.clip.logit_scale, learner.scale, learner.bias]).requires_grad_(True)
-    pooled_base, pooled_varied = (_pooled(learner, portraits, pictures) for portraits in (base, varied))
+    kept_base, kept_varied = (_class_states(learner, portraits, pictures) for portraits in (base, varied))
     average = Average(learner, 0.998)
     parameters = [*trained.parameters(), *scales.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=1e-3, betas=(0.9, 0.98), weight_decay=0.02)
@@ -247,10 +261,12 @@ def train_words(name: str, minutes: float, *, pairs: int = 96, pictures: int = 2
         rng = np.random.default_rng([size.seed + 9, number])
         cols_a, cols_b = base.rows(rows), varied.rows(rows)
         cols = {key: np.concatenate([cols_a[key], cols_b[key]]) for key in cols_a}
-        pooled = torch.cat([pooled_base[rows], pooled_varied[rows]])
-        pooled = pooled + 0.05 * pooled.std() * torch.randn_like(pooled)
-        seen = F.normalize(learner.clip.visual_projection(pooled), dim=-1)
+        kept = torch.cat([kept_base[rows], kept_varied[rows]])
+        kept = kept + 0.05 * kept.std() * torch.randn_like(kept)
+        seen = learner.finish(kept)
         loss, told = _word_losses(learner, tok, seen, cols_a, cols_b, cols, changed[rows], rng, texts=pairs)
+        choice = _choice_loss(learner, tok, seen, cols, rng)
+        loss, told = loss + choice, {**told, "choice": float(choice.detach())}
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(parameters, 1.0)
@@ -263,14 +279,51 @@ def train_words(name: str, minutes: float, *, pairs: int = 96, pictures: int = 2
 
 
 @torch.no_grad()
-def _pooled(learner: Learner, portraits: data.Portraits, num: int) -> Tensor:
-    """What the vision tower sees of the first `num` portraits, [N, width]."""
-    out = []
+def _class_states(learner: Learner, portraits: data.Portraits, num: int) -> Tensor:
+    """The class token of the first `num` portraits as it enters the vision tower's last MLP, [N, width]."""
+    out: list[Tensor] = []
+    entrance = learner.clip.vision_model.encoder.layers[-1].layer_norm2
+    hook = entrance.register_forward_pre_hook(lambda _, arguments: out.append(arguments[0][:, 0].float()))
     for first in range(0, num, 200):
         images = portraits.tensor(slice(first, min(first + 200, num)), device())
         with autocast():
-            out.append(learner.clip.vision_model(pixel_values=learner.sized(images)).pooler_output.float())
+            learner.clip.vision_model(pixel_values=learner.sized(images))
+    hook.remove()
     return torch.cat(out)
+
+
+def _choice_loss(
+    learner: Learner, tok: Tokenizer, seen: Tensor, cols: Columns, rng: np.random.Generator, *, attributes: int = 5
+) -> Tensor:
+    """Cross-entropy of the right text among one for each value of an attribute, for a few attributes drawn by weight.
+
+    seen: pictures [N, D]; the texts are drawn anew each time from the phrasings that training may use.
+    """
+    names = rng.choice(list(_CHOICES), size=attributes, replace=False, p=np.asarray(list(_CHOICES.values())) / _CHOSEN)
+    prompts = [_class_texts(str(name)) for name in names]
+    lines = [str(rng.choice(texts)) for values in prompts for texts in values]
+    lines = [str(rng.choice(captions.TEMPLATES)).replace("{}", x) if rng.random() < 0.3 else x for x in lines]
+    with autocast():
+        said = learner.texts(torch.tensor([e.ids for e in tok.encode_batch(lines)], device=seen.device))
+    logits = seen @ said.t() * learner.clip.logit_scale.exp().clamp(max=100)
+    losses, at = [], 0
+    for name, values in zip(names, prompts, strict=True):
+        truth = torch.from_numpy(captions.classify_truth(str(name), cols)).to(seen.device)
+        losses.append(F.cross_entropy(logits[:, at : at + len(values)], truth, ignore_index=-1))
+        at += len(values)
+    return torch.stack(losses).mean()
+
+
+@cache
+def _class_texts(attribute: str) -> list[list[str]]:
+    """Texts of each class, in phrasings for training."""
+    return [texts for _, texts in captions.classify_prompts(attribute)]
+
+
+_CHOICES = {name: 1.0 for name, values in captions.CLASSES.items() if len(values) > 1} | {
+    "hair_style": 6.0, "expression": 5.0, "age": 5.0, "beard": 3.0, "hair_colour": 3.0, "glasses": 2.0, "hat": 2.0,
+}  # fmt: skip
+_CHOSEN = sum(_CHOICES.values())
 
 
 def _word_losses(
