@@ -1,6 +1,7 @@
 # make setup   a virtual environment in .venv with everything an edit needs
 # make demo    setup, then edit a sample portrait; says where the picture is
 # make test    the tests that take seconds (installs what it needs)
+# make test-web  the studio in a real Chromium: tests, a load of clients (installs what it needs, Chromium by apt-get)
 # make check   ruff, mypy and all tests, the slow ones too
 
 PYTHON ?= python3
@@ -12,7 +13,7 @@ REQUIREMENTS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup dev demo test check lint types format
+.PHONY: help setup dev demo test test-web check lint types format
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' $(MAKEFILE_LIST)
@@ -24,10 +25,15 @@ demo: setup
 	$(BIN)/textmorph demo
 
 test: dev
-	$(BIN)/python -m pytest -q -m "not slow"
+	$(BIN)/python -m pytest -q -m "not slow and not browser"
+
+test-web: $(STAMPS)/web-test
+	$(BIN)/python -m tests.web_browser.chromium
+	$(BIN)/python -m pytest -q -m browser tests/web_browser
 
 check: lint types
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -m "not browser"
+	$(MAKE) test-web
 
 lint: dev
 	$(BIN)/ruff check .
@@ -57,6 +63,10 @@ $(STAMPS)/core: $(REQUIREMENTS) $(STAMPS)/torch
 $(STAMPS)/dev: $(REQUIREMENTS) $(STAMPS)/torch
 	$(PIP) --editable ".[corpus,dev,ray,video,web]"
 	touch $(STAMPS)/core $@
+
+$(STAMPS)/web-test: $(REQUIREMENTS) $(STAMPS)/dev
+	$(PIP) --editable ".[web-test]"
+	touch $@
 
 # make portraits         train the embedded domain from scratch (hours on two cores); STAGES="clip report" runs some
 # make portraits-report  measure the embedded domain on held-out renders, write its model card
