@@ -67,14 +67,19 @@ class Wish:
     def with_channels(self, num_channels: int) -> Wish:
         return replace(self, recipe=replace(self.recipe, num_channels=num_channels))
 
-    def find(self, domain: Domain, *, embedder: Any, latent: Latent, progress: Progress | None = None) -> Edit:
+    def find(
+        self, domain: Domain, *, embedder: Any, latent: Latent, progress: Progress | None = None, **watching: Any
+    ) -> Edit:
         """Find the edit, with the parts of the domain that the method asks for.
+
+        Args:
+            watching: `callback` and `stop`, for a method that takes them.
 
         Raises:
             DomainError: the domain lacks such a part.
             EmptyDirectionError, PromptError, OptionError: as the method says.
         """
-        inputs = self.inputs(domain) | {"latent": latent, "progress": progress}
+        inputs = self.inputs(domain) | {"latent": latent, "progress": progress} | watching
         taken = {name: value for name, value in inputs.items() if name in self._parameters}
         edit: Edit = self.recipe.find(domain.generator, embedder, target=self.prompt, **taken)
         return edit

@@ -169,6 +169,17 @@ def test_held_out_views_stop_the_search_at_its_best(
     assert (cosine(generator, embedder, edit(w_plus), "a cat") > cosine(generator, embedder, w_plus, "a cat")).all()
 
 
+def test_whoever_watches_can_stop_it_and_keeps_what_was_reached(
+    generator: StyleGAN2, embedder: ToyEmbedder, w_plus: Latent
+) -> None:
+    # no falling learning rate, so that the first five of twelve steps are those of five
+    method = LatentOptimization(steps=12, rampup=0, rampdown=0)
+    stopped = method.find(generator, embedder, target="a cat", latent=w_plus, stop=lambda step: step == 4)
+    short = LatentOptimization(steps=5, rampup=0, rampdown=0).find(generator, embedder, target="a cat", latent=w_plus)
+    assert stopped.provenance["steps"] == 5
+    assert torch.equal(stopped.vector, short.vector)
+
+
 def test_patience_is_each_pictures_own(generator: StyleGAN2, embedder: ToyEmbedder, w_plus: Latent) -> None:
     method = LatentOptimization(steps=12, learning_rate=0.5, patience=5)
     together = method.find(generator, embedder, target="a cat", latent=w_plus)

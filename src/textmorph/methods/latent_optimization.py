@@ -95,6 +95,7 @@ class LatentOptimization:
         templates: Sequence[str] | None = None,
         callback: Preview | None = None,
         progress: Callable[[int, int], None] | None = None,
+        stop: Callable[[int], bool] | None = None,
     ) -> Direction:
         """Find a change of each latent that makes its image show the target text.
 
@@ -105,6 +106,7 @@ class LatentOptimization:
             templates: the text is averaged over these; None takes it as it is, as the paper.
             callback: for previews.
             progress: called with the steps done and their total.
+            stop: asked after each step; True ends, with what has been reached.
 
         Returns:
             A direction with one vector per row, the end minus the start: strength 1 is the result.
@@ -129,7 +131,7 @@ class LatentOptimization:
                 loss = loss + self.identity * identity_loss(identity_embedder.embed_image(image), person)
             return loss  # [B]
 
-        offset, history = self._run(canvas, loss, embedder, text, callback, progress)
+        offset, history = self._run(canvas, loss, embedder, text, callback, progress, stop)
         provenance = {
             "method": "optimize",
             "options": asdict(self),
@@ -189,6 +191,7 @@ class LatentOptimization:
         text: Tensor,
         callback: Preview | None,
         progress: Callable[[int, int], None] | None,
+        stop: Callable[[int], bool] | None = None,
     ) -> tuple[Tensor, History]:
         """Optimise; the offset that results, and what happened."""
 
@@ -206,9 +209,13 @@ class LatentOptimization:
             return ramped_learning_rate(step, steps, base, rampup=self.rampup, rampdown=self.rampdown)
 
         held_out = None if self.patience is None else _HeldOut(canvas, embedder, text, self)
+
+        def ends(step: int) -> bool:
+            return (held_out is not None and held_out(step)) or (stop is not None and stop(step))
+
         history = optimize(
             canvas.parameters(), loss, steps=self.steps, learning_rate=self.learning_rate, schedule=schedule,
-            callback=report, stop=held_out,
+            callback=report, stop=ends,
         )  # fmt: skip
         return (canvas.offset.detach().clone() if held_out is None else held_out.best), history
 
