@@ -18,15 +18,16 @@ from .identity import load_identity_net
 from .training import Average, autocast, batches, device, learning_rate, train, views
 
 CONFIG = EncoderConfig(
-    input_size=64, num_rows=GENERATOR.num_rows, widths=(24, 64, 128, 192), blocks=(1, 2, 2, 1), w_dim=GENERATOR.w_dim,
-    head_width=40,
+    input_size=96, num_rows=GENERATOR.num_rows, widths=(24, 64, 128, 192), blocks=(1, 2, 2, 1), w_dim=GENERATOR.w_dim,
+    head_width=36,
 )  # fmt: skip
 
 
 def train_encoder(minutes: float, *, batch: int = 32, supervised_until: float = 0.6) -> None:
     """Train the encoder: closeness to w, then also reconstruction and identity through the frozen generator.
 
-    The identity loss needs the stage `identity`. On two cores 25 minutes; on a GPU four.
+    The identity loss needs the stage `identity`; the first part needs no generator, since w is a fixed rotation of the
+    record. On two cores 40 minutes; on a GPU four.
     """
     portraits = data.joined("base", "varied", "looks")
     pair, identity = load_pair(), load_identity_net("identity")
