@@ -50,7 +50,7 @@ def test_a_new_run_has_no_state_and_the_last_state_counts(tmp_path: Path):
         loaded = run.load()
         assert loaded is not None
         assert loaded.step == 5
-    assert sorted(os.listdir(tmp_path)) == [".lock", CONFIG, STATE]
+    assert sorted(os.listdir(tmp_path)) == [CONFIG, STATE]
 
 
 def test_what_a_killed_program_left_behind_is_removed(saved: Path):

@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import IO, Any
 
 import torch
@@ -28,15 +27,10 @@ from torch import Tensor
 
 from ..errors import JobError, OutputError
 from ..files import written_whole
-
-fcntl: ModuleType | None
-try:
-    import fcntl
-except ImportError:  # Windows: then nothing keeps two programs from working in one folder
-    fcntl = None
+from .lock import LOCK, locked
 
 FORMAT = 1
-CONFIG, STATE, METRICS, SAMPLES, LOCK = "config.json", "state.safetensors", "metrics.jsonl", "samples", ".lock"
+CONFIG, STATE, METRICS, SAMPLES = "config.json", "state.safetensors", "metrics.jsonl", "samples"
 INPUTS = "inputs-*"
 """What the work is done on may be kept in the folder before the run begins."""
 
@@ -159,7 +153,7 @@ def open_run(path: str | os.PathLike[str], config: Mapping[str, Any], *, resume:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"cannot make the folder {path}: {error.strerror or error}") from error
-    with _locked(path):
+    with locked(path):
         for leftover in path.glob(_UNFINISHED):
             leftover.unlink(missing_ok=True)
         _settle(path, json.loads(json.dumps({"format": FORMAT, **config}, allow_nan=False)))
@@ -207,16 +201,16 @@ def _settle(path: Path, config: dict[str, Any]) -> None:
         raise JobError(f"{path / CONFIG} is damaged, or of no run of ours ({error})") from error
     if there["format"] > FORMAT:
         raise JobError(f"the run in {path} was begun by a newer textmorph; update to go on with it")
-    differing = sorted(_differences(there, config))
+    differing = sorted(differences(there, config))
     if differing:
         raise JobError(f"the run in {path} is another one: {'; '.join(differing[:4])}; name another folder")
 
 
-def _differences(there: Any, here: Any, name: str = "") -> Iterator[str]:
+def differences(there: Any, here: Any, name: str = "") -> Iterator[str]:
     """What differs between two configurations, in words."""
     if isinstance(there, dict) and isinstance(here, dict):
         for key in there.keys() | here.keys():
-            yield from _differences(there.get(key), here.get(key), f"{name}.{key}" if name else key)
+            yield from differences(there.get(key), here.get(key), f"{name}.{key}" if name else key)
     elif there != here:
         yield f"{name} was {_short(there)} and is {_short(here)}"
 
@@ -224,22 +218,6 @@ def _differences(there: Any, here: Any, name: str = "") -> Iterator[str]:
 def _short(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 60 else text[:57] + "…"
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Keep other programs out; the system lets go when this one ends, however it ends."""
-    try:
-        file = (path / LOCK).open("w")
-    except OSError as error:
-        raise OutputError(f"cannot write in {path}: {error.strerror or error}") from error
-    with file:
-        if fcntl is not None:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise JobError(f"another program works on the run in {path}") from error
-        yield
 
 
 def _tensorboard(path: Path, step: int) -> Any:
