@@ -1,0 +1,118 @@
+"""The parts of the training recipe that can be wrong without a training showing it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+pytest.importorskip("tokenizers")
+
+from recipes.portraits import attributes as A
+from recipes.portraits import captions, clip
+from recipes.portraits.generator import AttributeBasis, Pair, _see_thresholds, uniform_from_z
+from recipes.portraits.training import Average, learning_rate
+from textmorph.layers.equalized import EqualizedLinear
+
+
+def test_w_tells_its_record() -> None:
+    basis = AttributeBasis(256)
+    vectors = torch.from_numpy(A.vectors(A.sample_columns(20, seed=0)))
+    assert torch.allclose(basis.read(basis(vectors)), vectors, atol=1e-5)
+
+
+def test_sparsify_keeps_what_a_channel_listens_to_most() -> None:
+    basis, affine = AttributeBasis(256), EqualizedLinear(256, 12)
+    affine.requires_grad_(False)
+    before = basis.styles(affine)
+    for _ in range(5000):
+        basis.sparsify(affine, 2e-3)
+    after = basis.styles(affine)
+    assert (after.abs().argmax(dim=1) == before.abs().argmax(dim=1)).all()
+    assert ((after * before) >= -1e-6).all(), "no weight changes its sign"
+    small = before.abs() < 0.9 * before.abs().amax(dim=1, keepdim=True)
+    assert (after.abs()[small] < 1e-4).all()
+
+
+def test_sparsify_leaves_what_no_attribute_moves() -> None:
+    basis, affine = AttributeBasis(256), EqualizedLinear(256, 5)
+    affine.requires_grad_(False)
+    beside = affine.weight - affine.weight @ basis.axes @ basis.axes.t() / 16
+    basis.sparsify(affine, 0.1)
+    assert torch.allclose(affine.weight - affine.weight @ basis.axes @ basis.axes.t() / 16, beside, atol=1e-5)
+
+
+def test_the_first_mapping_layer_bends_where_it_was_told() -> None:
+    layer = Pair().generator.mapping.layers[0]
+    _see_thresholds(layer)
+    z = torch.randn(50_000, layer.weight.shape[1], generator=torch.Generator().manual_seed(0))
+    on = (layer(z) > 0).double().mean(dim=0)
+    per = len(layer.weight) // len(A.ATTRIBUTES)
+    wanted = (np.arange(per) + 0.5) / per
+    for unit in range(per * 3):
+        share = on[unit].item()
+        assert abs((1 - share if unit % 2 else share) - wanted[unit % per]) < 0.02
+
+
+def test_uniform_from_z_is_uniform() -> None:
+    z = torch.randn(20_000, 256, generator=torch.Generator().manual_seed(1))
+    u = uniform_from_z(z).numpy()
+    assert u.shape == (20_000, len(A.ATTRIBUTES))
+    assert np.allclose(np.quantile(u, [0.1, 0.5, 0.9], axis=0), np.array([[0.1], [0.5], [0.9]]), atol=0.02)
+
+
+def test_finishing_a_class_state_equals_the_vision_tower() -> None:
+    """What `train_words` trains on is what the exported CLIP computes."""
+
+    class Few:
+        images = torch.rand(3, 3, 96, 96, generator=torch.Generator().manual_seed(2)) * 2 - 1
+
+        def tensor(self, rows: slice, device: torch.device) -> torch.Tensor:
+            return self.images[rows].to(device)
+
+    learner = clip.Learner(clip.SIZES["witness"]).requires_grad_(False).eval()
+    states = clip._class_states(learner, Few(), 3)  # type: ignore[arg-type]
+    pooled = learner.clip.vision_model(pixel_values=learner.sized(Few.images)).pooler_output
+    seen = F.normalize(learner.clip.visual_projection(pooled), dim=-1)
+    assert torch.allclose(learner.finish(states), seen, atol=2e-2)  # kept in bfloat16 on the way
+
+
+def test_the_choice_loss_falls_where_it_is_followed() -> None:
+    learner = clip.Learner(clip.SIZES["witness"]).requires_grad_(False).eval()
+    cols = A.sample_columns(40, seed=3)
+    tok = clip._padding_tokenizer()
+    pictures = torch.randn(40, 128, generator=torch.Generator().manual_seed(4)).requires_grad_(True)
+
+    def loss() -> torch.Tensor:
+        return clip._choice_loss(learner, tok, F.normalize(pictures, dim=1), cols, np.random.default_rng(0))
+
+    first = loss()
+    (gradient,) = torch.autograd.grad(first, pictures)
+    with torch.no_grad():
+        pictures -= 10 * gradient
+    assert loss() < first
+
+
+def test_only_training_phrasings_are_chosen_among() -> None:
+    for attribute in captions.CLASSES:
+        withheld = {t for _, texts in captions.classify_prompts(attribute, "withheld") for t in texts}
+        assert not withheld & {t for texts in clip._class_texts(attribute) for t in texts}
+
+
+def test_learning_rate_and_average() -> None:
+    layer = torch.nn.Linear(2, 2)
+    optimizer = torch.optim.SGD(layer.parameters(), lr=0.1)
+    rates = []
+    for progress in (0.0, 0.25, 0.5, 1.0):
+        learning_rate(optimizer, 1.0, progress)
+        rates.append(optimizer.param_groups[0]["lr"])
+    assert rates[0] < rates[1] == rates[2] == 1.0
+    assert rates[3] == pytest.approx(0.02)
+    average = Average(layer, 0.5)
+    with torch.no_grad():
+        layer.weight.add_(1)
+    before = average.module.weight.clone()
+    average.update(layer)
+    assert (average.module.weight > before).all()
+    assert (average.module.weight < layer.weight).all()
