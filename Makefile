@@ -86,3 +86,8 @@ benchmark-edits: dev
 .PHONY: benchmark-speed
 benchmark-speed: dev
 	$(BIN)/python -m benchmarks.speed $(OPTIONS)
+
+# make benchmark-studio   fifty clients at once in one studio: whose answers, how long, how much memory; OPTIONS="--clients 8"
+.PHONY: benchmark-studio
+benchmark-studio: dev
+	$(BIN)/python -m benchmarks.studio $(OPTIONS)

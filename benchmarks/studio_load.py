@@ -14,6 +14,8 @@ from .studio_server import MemoryWatch
 
 SAME = 0.75
 """Largest mean difference, in 255ths, between an answer and the same edit made in this process."""
+SAME_PREVIEW = 6.0
+"""The same for a preview, which comes as a lossy picture."""
 APART = 8.0
 """Smallest mean difference, in 255ths, between right answers of two clients, else the check proves nothing; between two
 wishes of one client it is twice `SAME`."""
@@ -42,11 +44,12 @@ class Answer:
     wish: int = 0
 
 
-def mistaken(answers: Sequence[Answer], expected: Tensor) -> list[str]:
+def mistaken(answers: Sequence[Answer], expected: Tensor, *, same: float = SAME) -> list[str]:
     """What is wrong with the pictures among the answers; an empty list says that each belongs to its asker.
 
     Args:
         expected: the right picture for every client and wish, [N, K, 3, R, R] in [-1, 1].
+        same: largest mean difference between an answer and the right one, in 255ths.
 
     Raises:
         ValueError: right answers are too alike to tell apart, or no answer has a picture.
@@ -65,7 +68,7 @@ def mistaken(answers: Sequence[Answer], expected: Tensor) -> list[str]:
         about = f"client {answer.client} asked for wish {answer.wish} ({answer.action})"
         if (person, wish) != (answer.client, answer.wish):
             found.append(f"{about} and got wish {wish} of client {person}")
-        elif own > SAME:
+        elif own > same:
             found.append(f"{about} and got a picture {own:.1f}/255 from the right one")
     return found
 
