@@ -75,6 +75,10 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, help="training time of each named stage (default: see below)")
     parser.add_argument("--scale", type=float, default=1.0, help="multiply all training times (default: 1)")
     parser.add_argument("--threads", type=int, help="CPU threads (default: all cores)")
+    parser.add_argument(
+        "--weights-alone", action="store_true",
+        help="begin a stage's schedule anew from the weights that lie there, instead of going on with it",
+    )  # fmt: skip
     arguments = parser.parse_args()
     unknown = [s for s in arguments.stages if s not in STAGES]
     if unknown:
@@ -83,6 +87,10 @@ def main() -> None:
 
     from textmorph.memory import keep_memory
 
+    from .training import WEIGHTS_ALONE
+
+    if arguments.weights_alone:
+        os.environ[WEIGHTS_ALONE] = "1"
     keep_memory()  # on two virtual cores the generator trains twice as fast
     torch.set_num_threads(arguments.threads or os.cpu_count() or 1)
     for stage in arguments.stages or STAGES:

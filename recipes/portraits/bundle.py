@@ -86,13 +86,14 @@ def write_samples() -> None:
         Image.fromarray(render(A.portrait(cols, i), 256)).save(folder / f"portrait-{i + 1}.png", optimize=True)
 
 
-def write_toml(**found: float | list[float]) -> None:
+def write_toml(**found: Any) -> None:
     """Write domain.toml with the hashes of the files; `found` are values that were measured, kept in TUNED."""
     tuned = json.loads(TUNED.read_text()) if TUNED.exists() else {}
     tuned.update(found)
     TUNED.write_text(json.dumps(tuned, indent=2, sort_keys=True) + "\n")
     templates = ",\n".join(f"    {json.dumps(t)}" for t in captions.TEMPLATES)
     witness = 'witness = "witness"\n' if (DOMAIN / "witness").exists() else ""
+    mapper = "".join(f"{name} = {json.dumps(value)}\n" for name, value in sorted(tuned.pop("mapper", {}).items()))
     numbers = "".join(f"{name} = {json.dumps(value)}\n" for name, value in sorted(tuned.items()))
     hashed = sorted(f for f in DOMAIN.glob("*.safetensors"))
     hashes = "".join(f'"{f.name}" = "{hashlib.sha256(f.read_bytes()).hexdigest()}"\n' for f in hashed)
@@ -114,6 +115,8 @@ neutral = "{captions.NEUTRAL}"
 {templates},
 ]
 
+[mapper]
+{mapper}
 [hashes]
 {hashes}"""
     )

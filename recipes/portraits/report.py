@@ -205,7 +205,10 @@ def _training() -> dict[str, Any]:
     for folder in sorted(data.RUNS.glob("*/checkpoint.pt"), key=lambda path: path.stat().st_mtime):
         stage = folder.parent.name
         saved = torch.load(data.RUNS / stage / "checkpoint.pt", map_location="cpu", weights_only=True, mmap=True)
-        out[stage] = {"steps": int(saved["step"]), "minutes": round(saved["elapsed"] / 60, 1)}
+        out[stage] = {
+            "steps": int(saved["step"]),
+            "minutes": round((saved["elapsed"] + saved.get("before", 0.0)) / 60, 1),
+        }
     return out
 
 

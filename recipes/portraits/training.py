@@ -19,6 +19,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+WEIGHTS_ALONE = "PORTRAITS_WEIGHTS_ALONE"
+"""Set by `--weights-alone`."""
+
 
 class Stateful(Protocol):
     def state_dict(self) -> dict[str, Any]: ...
@@ -48,22 +51,29 @@ def train(
 
     `progress` goes from 0 to 1 with the time spent, so schedules fit any budget. Every few minutes, and when
     interrupted, everything in `state` is written to `folder/checkpoint.pt` (whole or not at all); a later call goes on
-    from there. A log line says loss, speed and remaining time.
+    from there. A log line says loss, speed and remaining time. With `WEIGHTS_ALONE` in the environment, or where the
+    checkpoint holds nothing but networks, schedule and optimizer begin anew from its weights.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "checkpoint.pt"
-    done, elapsed = 0, 0.0
+    done, elapsed, before = 0, 0.0, 0.0
     if path.exists():
         saved = torch.load(path, map_location=device(), weights_only=True)
+        alone = bool(os.environ.get(WEIGHTS_ALONE)) or "elapsed" not in saved
         for name, part in state.items():
-            part.load_state_dict(saved[name])
-        done, elapsed = saved["step"], saved["elapsed"]
-        print(f"{label}: resumed at step {done}, {elapsed / 60:.1f} of {minutes:g} minutes", flush=True)
+            if isinstance(part, nn.Module) or not alone:
+                part.load_state_dict(saved[name])
+        done, elapsed, before = saved.get("step", 0), saved.get("elapsed", 0.0), saved.get("before", 0.0)
+        if alone:
+            before, elapsed = before + elapsed, 0.0
+        how = "began anew from the weights" if alone else "resumed"
+        print(f"{label}: {how} at step {done}, {elapsed / 60:.1f} of {minutes:g} minutes", flush=True)
     budget = minutes * 60
 
     def save() -> None:
         temporary = path.with_suffix(".part")
-        torch.save({**{n: p.state_dict() for n, p in state.items()}, "step": done, "elapsed": elapsed}, temporary)
+        parts = {name: part.state_dict() for name, part in state.items()}
+        torch.save({**parts, "step": done, "elapsed": elapsed, "before": before}, temporary)
         os.replace(temporary, path)
 
     with _interruptible() as stop:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -12,7 +14,7 @@ pytest.importorskip("tokenizers")
 from recipes.portraits import attributes as A
 from recipes.portraits import captions, clip
 from recipes.portraits.generator import AttributeBasis, Pair, _see_thresholds, uniform_from_z
-from recipes.portraits.training import Average, learning_rate
+from recipes.portraits.training import WEIGHTS_ALONE, Average, learning_rate, train
 from textmorph.layers.equalized import EqualizedLinear
 
 
@@ -116,3 +118,37 @@ def test_learning_rate_and_average() -> None:
     average.update(layer)
     assert (average.module.weight > before).all()
     assert (average.module.weight < layer.weight).all()
+
+
+def _train_a_line(folder: Path, *, minutes: float) -> tuple[torch.nn.Linear, list[tuple[int, float]]]:
+    torch.manual_seed(0)
+    line = torch.nn.Linear(1, 1)
+    optimizer = torch.optim.Adam(line.parameters(), lr=0.01)
+    seen: list[tuple[int, float]] = []
+
+    def step(number: int, progress: float) -> dict[str, float]:
+        seen.append((number, progress))
+        loss = (line(torch.ones(1, 1)) - 2).square().sum()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return {"loss": float(loss.detach())}
+
+    train(folder, {"line": line, "optimizer": optimizer}, step, minutes=minutes, label="line")
+    return line, seen
+
+
+def test_a_training_goes_on_or_begins_anew_from_the_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, seen = _train_a_line(tmp_path, minutes=0.002)
+    assert seen[0] == (0, 0.0)
+    second, seen_then = _train_a_line(tmp_path, minutes=0.004)
+    assert seen_then[0][0] == len(seen)
+    assert 0.4 < seen_then[0][1] < 0.9, "half of the time had gone by"
+    monkeypatch.setenv(WEIGHTS_ALONE, "1")
+    third, seen_last = _train_a_line(tmp_path, minutes=0.001)
+    assert seen_last[0] == (len(seen) + len(seen_then), 0.0)
+    aims = [abs(float(line(torch.ones(1, 1)).detach()) - 2) for line in (first, second, third)]
+    assert aims[0] >= aims[1] >= aims[2] - 1e-6
+    saved = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    assert saved["before"] >= 0.2
+    assert saved["elapsed"] < 0.2
