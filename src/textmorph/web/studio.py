@@ -1,0 +1,498 @@
+"""What a visitor can do, over the public API: plain functions of a visit, without a screen.
+
+Whoever calls sees to it that one visitor's works come one after the other (`turns`); `optimize` and `settle` may run
+beside the others and lock the visit only to read and to write.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ..editor import Editor
+from ..edits import Direction, Edit, Residual, apply_edits, load_edit
+from ..errors import DomainError, InputError, LatentError, OptionError, TextmorphError
+from ..evaluation import identity_kept
+from ..files import write_bytes
+from ..fingerprint import fingerprint
+from ..images import to_pil
+from ..latents import Latent
+from ..plans import Plan, SavedEdit
+from ..prompts import check_prompt
+from ..sources import Source
+from ..strength import STRENGTHS
+from ..wishes import Progress, Wish, make_wish
+from . import pictures, words
+from .session import History, Row, Session
+from .settings import Settings
+from .shelf import Shelf
+from .state import State, read_state
+from .suggestions import short, suggest
+from .visits import Picture, Visit, Visits
+
+FIRST_STRENGTH = 4.0
+"""For words that are shown before automatic strength has searched."""
+PER_PICTURE_REACH = 2.0
+MAX_EDITS = 64
+"""Saved edits of one visitor."""
+PREVIEW_EVERY = 0.7
+"""Seconds between pictures of an optimisation."""
+
+Watch = Callable[[int, int, str | None], None]
+"""Called with the steps done, their number, and now and then a picture as a data URL."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """A picture drawn in full, and what is to be said of it."""
+
+    image: Tensor
+    notes: tuple[str, ...]
+    version: int
+
+
+class Studio:
+    """The actions. Every method may raise the errors of `textmorph`, each one sentence for the visitor."""
+
+    def __init__(self, shelf: Shelf, settings: Settings) -> None:
+        self.shelf, self.settings = shelf, settings
+        self.visits = Visits(settings, domain=shelf.names[0])
+
+    def editor(self, visit: Visit) -> Editor:
+        return self.shelf.editor(visit.domain)
+
+    # A picture
+
+    def open(self, visit: Visit, content: bytes) -> None:
+        """Take a picture: crop its middle square, invert it."""
+        if len(content) > self.settings.max_upload_bytes:
+            raise InputError(
+                f"the picture is too large: at most {self.settings.max_upload_bytes / 2**20:.3g} MB are taken"
+            )
+        image, notes = pictures.decode(content, max_pixels=self.settings.max_pixels)
+        self._take(visit, to_pil(self.editor(visit).open(image).image), notes=notes)
+
+    def open_sample(self, visit: Visit, name: str) -> None:
+        """Take one of the domain's own pictures, by the name that `samples` gives."""
+        found = dict(self._samples(self.editor(visit)))
+        if name not in found:
+            raise OptionError("there is no such sample")
+        self.open(visit, found[name].read_bytes())
+
+    def samples(self, domain: str) -> list[tuple[str, str]]:
+        """Names of the domain's own pictures, and small data URLs of them."""
+        found = self._samples(self.shelf.editor(domain))
+        return [(name, pictures.thumbnail(Image.open(path).convert("RGB"))) for name, path in found]
+
+    def surprise(self, visit: Visit, seed: int | None = None) -> None:
+        """Draw a new picture."""
+        editor = self.editor(visit)
+        seed = int(torch.randint(2**31, ()).item()) if seed is None else seed
+        if not 0 <= seed < 2**31:
+            raise OptionError(f"a seed is a number from 0, not {seed}")
+        latent = editor.generator.to_space(editor.generator.sample(1, seed=seed, truncation=0.8), "w+")
+        photo = to_pil(editor.render(latent))
+        about = editor.open(latent).about | {"sample": {"seed": seed, "truncation": 0.8}}
+        self._place(visit, photo, latent, about=about, notes=(), drawn=True)
+
+    def choose_domain(self, visit: Visit, name: str) -> None:
+        """Go over to another domain; a photo comes along, wishes do not."""
+        self.shelf.editor(name)
+        with visit.lock:
+            before = visit.picture
+            visit.empty()
+            visit.domain = name
+        if before is not None and not before.drawn:
+            self._take(visit, before.photo, notes=before.notes)
+
+    def _take(self, visit: Visit, photo: Image.Image, *, notes: Sequence[str]) -> None:
+        source = self.editor(visit).open(photo)
+        photo = to_pil(source.image)  # another domain's photo changes its size
+        source = self.editor(visit).open(photo)
+        latent = self.editor(visit).invert_source(source)
+        self._place(visit, photo, latent, about=source.about, notes=notes, drawn=False)
+
+    def _place(
+        self,
+        visit: Visit,
+        photo: Image.Image,
+        latent: Latent,
+        *,
+        about: dict[str, Any],
+        notes: Sequence[str],
+        drawn: bool,
+    ) -> None:
+        editor = self.editor(visit)
+        result = editor.present(
+            latent, request={"studio": "open"}, source=_source(editor, photo, about, notes, latent if drawn else None)
+        )
+        picture = Picture(
+            photo=photo, about=about, notes=tuple(notes), latent=latent, style=editor.generator.to_space(latent, "s"),
+            inverted=result.inverted, drawn=drawn,
+            distance=None if drawn else result.record["scores"]["reconstruction_distance"],
+        )  # fmt: skip
+        with visit.lock:
+            visit.empty()
+            visit.picture = picture
+
+    def source(self, visit: Visit, latent: Latent | None = None) -> Source:
+        """The picture as the editor takes it.
+
+        Args:
+            latent: to start from; None for the picture's own way through the encoder.
+        """
+        picture = self.picture(visit)
+        return _source(self.editor(visit), picture.photo, picture.about, picture.notes, latent)
+
+    @staticmethod
+    def _samples(editor: Editor) -> list[tuple[str, Path]]:
+        return [(path.stem, path) for path in sorted((editor.domain.folder / "samples").glob("*.png"))]
+
+    # Wishes
+
+    def wish(
+        self, visit: Visit, text: str, *, method: str = "global", strength: float | None = None,
+        num_channels: int | None = None,
+    ) -> Row:  # fmt: skip
+        """Add a wish with first values; `settle` finds better ones where none were given."""
+        self._room(visit)
+        wish = self._make(visit, check_prompt(text), method, num_channels)
+        first = self.editor(visit).domain.strength or FIRST_STRENGTH
+        session = visit.session.add(
+            wish.prompt,
+            method=method,
+            strength=(1.0 if wish.per_picture else first) if strength is None else strength,
+            reach=PER_PICTURE_REACH if wish.per_picture else self._reach(visit),
+            num_channels=getattr(wish.recipe, "num_channels", None),
+        )
+        row = session.rows[-1]
+        self.find(visit, row)  # refuses here what cannot be found
+        with visit.lock:
+            visit.history = visit.history.do(session)
+        return row
+
+    def settle(self, visit: Visit, row: Row, *, progress: Progress | None = None) -> bool:
+        """Search the gentlest strength (and number of channels) with a plain effect, beside the other wishes.
+
+        Says whether the wish took it on: not if the visitor has changed it meanwhile.
+        """
+        editor, picture = self.editor(visit), self.picture(visit)
+        others = [replace(one, on=one.on and one.id != row.id) for one in visit.session.rows]
+        edits = tuple(
+            SavedEdit(edit=e, strength=s, about={}) for e, s in self.pairs(visit, Session(rows=tuple(others)))
+        )
+        plan = replace(editor.plan(row.text, strength="auto", method=row.method), edits=edits)
+        result = editor.carry_out(plan, self.source(visit), latent=picture.latent, progress=progress)
+        automatic = result.record["automatic"]
+        found = {"strength": automatic["strength"], "reason": automatic["reason"]}
+        if automatic["num_channels"] is not None:
+            found["num_channels"] = automatic["num_channels"]
+        with visit.lock:
+            if row not in visit.session.rows:
+                return False
+            visit.history = visit.history.amend(visit.session.change(row.id, **found))
+            return True
+
+    def optimize(self, visit: Visit, text: str, watch: Watch) -> Row:
+        """Add a wish by optimisation: steps that can be watched, and stopped with what they have reached."""
+        self._room(visit)
+        editor, picture = self.editor(visit), self.picture(visit)
+        wish = make_wish(
+            editor.domain, check_prompt(text), method="optimize", options={"steps": self.settings.optimize_steps}
+        )
+        visit.stop.clear()
+        shown = 0.0
+
+        def callback(step: int, image: Callable[[], Tensor], loss: float) -> None:
+            nonlocal shown
+            due = time.monotonic() - shown > PREVIEW_EVERY
+            watch(step + 1, self.settings.optimize_steps, pictures.data_url(image().clamp(-1, 1)) if due else None)
+            shown = time.monotonic() if due else shown
+
+        edit = wish.find(
+            editor.domain, embedder=editor.embedder, latent=picture.latent, callback=callback,
+            stop=lambda step: visit.stop.is_set(),
+        )  # fmt: skip
+        name = self._save_edit(visit, edit)
+        with visit.lock:
+            if visit.picture is not picture:
+                raise InputError("the picture was changed meanwhile; what was found for the other one is gone")
+            visit.edits["file", name] = edit
+            session = visit.session.add(
+                wish.prompt, method="optimize", strength=1.0, reach=PER_PICTURE_REACH, file=name,
+                reason="found for this picture alone; 1 is what the optimisation ended with",
+            )  # fmt: skip
+            visit.history = visit.history.do(session)
+            return session.rows[-1]
+
+    def add_edit(self, visit: Visit, title: str, content: bytes) -> Row:
+        """Add a saved direction or mapper from its file."""
+        self._room(visit)
+        picture = self.picture(visit)
+        suffix = ".pt" if title.lower().endswith((".pt", ".pth")) else ".safetensors"
+        name = visit.new_name("edit", suffix)
+        path = visit.folder / name
+        write_bytes(path, content)
+        try:
+            edit = load_edit(path)
+            lifted = picture.latent if edit.space == picture.latent.space else picture.style
+            edit(lifted, 1.0)
+        except TextmorphError as error:
+            path.unlink(missing_ok=True)
+            raise InputError(str(error).replace(str(path), "this file")) from error
+        except RuntimeError as error:
+            path.unlink(missing_ok=True)
+            raise LatentError("this edit does not fit the pictures of this domain") from error
+        whole = isinstance(edit, Direction) and not edit.vector.ndim > (1 if edit.space == "s" else 2)
+        stem = check_prompt(Path(title.replace("\\", "/")).stem[:80] or "saved edit")
+        with visit.lock:
+            visit.edits["file", name] = edit
+            session = visit.session.add(
+                str(edit.provenance.get("target", stem))[:200], method="file", file=name, strength=1.0,
+                reach=self._reach(visit) if whole else PER_PICTURE_REACH,
+            )  # fmt: skip
+            visit.history = visit.history.do(session)
+            return session.rows[-1]
+
+    def change(self, visit: Visit, id: int, **values: Any) -> None:
+        """Other values for a wish: `strength`, `num_channels`, `on`."""
+        with visit.lock:
+            session = self._changed(visit, id, values)
+            visit.history = visit.history.do(session)
+
+    def remove(self, visit: Visit, id: int) -> None:
+        with visit.lock:
+            visit.history = visit.history.do(visit.session.remove(id))
+
+    def step(self, visit: Visit, what: str) -> None:
+        """`undo`, `redo`, `reset`; or `more`, `less`, `opposite`, which mean the newest wish."""
+        with visit.lock:
+            if what in ("more", "less", "opposite"):
+                if not visit.session.rows:
+                    raise OptionError("there is no wish yet to make more or less of")
+                newest = visit.session.rows[-1]
+                part = newest.reach / 10
+                strength = {"more": newest.strength + part, "less": newest.strength - part}.get(what, -newest.strength)
+                visit.history = visit.history.do(visit.session.change(newest.id, strength=round(strength, 6)))
+            elif what == "reset":
+                visit.history = visit.history.do(visit.session.clear())
+            elif what in ("undo", "redo"):
+                visit.history = getattr(visit.history, what)()
+            else:
+                raise OptionError("there is no such step")
+
+    def _changed(self, visit: Visit, id: int, values: dict[str, Any]) -> Session:
+        given = {name: value for name, value in values.items() if value is not None}
+        row = visit.session.row(id)
+        if "num_channels" in given and row.num_channels is None:
+            raise OptionError("this wish has no number of channels")
+        if {"strength", "num_channels"} & set(given):
+            given["reason"] = ""
+        return visit.session.change(id, **given)
+
+    def _make(self, visit: Visit, text: str, method: str, num_channels: int | None) -> Wish:
+        return make_wish(self.editor(visit).domain, text, method=method, num_channels=num_channels)
+
+    def _room(self, visit: Visit) -> None:
+        self.picture(visit)
+        if len(visit.session.rows) >= self.settings.max_rows:
+            raise OptionError(f"{self.settings.max_rows} wishes are the most; delete one first")
+
+    def most_channels(self, visit: Visit) -> int:
+        """How many style channels a wish can move."""
+        bank = self.editor(visit).domain.bank
+        return len(bank.channels) if bank is not None else 1
+
+    def _reach(self, visit: Visit) -> float:
+        return float(max(10.0, *(self.editor(visit).domain.strengths or STRENGTHS)))
+
+    def _save_edit(self, visit: Visit, edit: Edit) -> str:
+        if sum(1 for _ in visit.folder.glob("edit-*")) >= MAX_EDITS:
+            raise OptionError("this visit holds too many saved edits; save the state and load the page anew")
+        name = visit.new_name("edit", ".safetensors")
+        edit.save(visit.folder / name)
+        return name
+
+    # Drawing
+
+    def picture(self, visit: Visit) -> Picture:
+        """What is on the table.
+
+        Raises:
+            InputError: nothing is.
+        """
+        if visit.picture is None:
+            raise InputError("choose a picture first: your own, a sample, or a surprise")
+        return visit.picture
+
+    def find(self, visit: Visit, row: Row) -> Edit:
+        """The edit of a wish; found once per words and number of channels."""
+        key = ("file", row.file) if row.file is not None else (row.method, row.text, row.num_channels)
+        if key not in visit.edits:
+            if row.file is not None:
+                edit = load_edit(visit.folder / row.file)
+            else:
+                wish = self._make(visit, row.text, row.method, row.num_channels)
+                edit = self.editor(visit).find(wish, self.picture(visit).latent)
+            with visit.lock:
+                if len(visit.edits) >= 4 * MAX_EDITS:
+                    visit.edits.clear()
+                visit.edits[key] = edit
+        return visit.edits[key]
+
+    def pairs(self, visit: Visit, session: Session | None = None) -> list[tuple[Edit, float]]:
+        """The wishes that count, as edits and strengths."""
+        session = visit.session if session is None else session
+        return [(self.find(visit, row), row.strength) for row in session.counting]
+
+    @torch.no_grad()
+    def edited(self, visit: Visit, session: Session | None = None) -> Latent:
+        """The latent with the wishes added: one addition each, where they are directions."""
+        picture, pairs = self.picture(visit), self.pairs(visit, session)
+        base = picture.latent if any(isinstance(edit, Residual) for edit, _ in pairs) else picture.style
+        return apply_edits(self.editor(visit).generator, base, pairs)
+
+    def preview(self, visit: Visit, id: int, **values: Any) -> tuple[str, int]:
+        """A quick picture while a slider moves, as a data URL, and its side; nothing is kept."""
+        side = self.shelf.preview_resolution(visit.domain)
+        image = self.editor(visit).render(self.edited(visit, self._changed(visit, id, values)), resolution=side)
+        return pictures.data_url(image, preview=True), side
+
+    def show(self, visit: Visit) -> Shown:
+        """The picture in full quality, and what is to be said of it."""
+        editor, picture = self.editor(visit), self.picture(visit)
+        image = editor.render(self.edited(visit))
+        with visit.lock:
+            visit.version += 1
+            version = visit.version
+        return Shown(image=image, notes=tuple(self._notes(editor, visit, picture, image)), version=version)
+
+    def _notes(self, editor: Editor, visit: Visit, picture: Picture, image: Tensor) -> list[str]:
+        notes = list(picture.notes)
+        far = editor.domain.far_distance
+        if picture.distance is not None and far is not None and picture.distance > far:
+            notes.append(words.far(editor.domain))
+        ask = getattr(editor.embedder, "unknown_words", None)
+        texts = [row.text for row in visit.session.counting if row.file is None]
+        unknown = list(dict.fromkeys(word for text in texts for word in (ask(text) if ask is not None else [])))
+        if unknown:
+            notes.append(words.unknown_words(unknown))
+        if editor.identity is not None and visit.session.counting:
+            kept = float(identity_kept(editor.identity, picture.inverted, image))
+            if kept < editor.domain.keep_identity:
+                notes.append(words.identity_lost(kept, editor.domain.keep_identity))
+        return notes
+
+    def suggestions(self, visit: Visit) -> list[tuple[str, str, str]]:
+        """Six wishes for the picture as it is: the text, its short form, and what it would look like, small."""
+        editor, picture = self.editor(visit), self.picture(visit)
+        side = self.shelf.preview_resolution(visit.domain)
+        found: list[tuple[str, str, str]] = []
+        for text in suggest(editor, picture.inverted):
+            wish = self._make(visit, text, "global", None)
+            strength = editor.domain.strength or FIRST_STRENGTH
+            row = Row(id=1, text=text, strength=strength, num_channels=getattr(wish.recipe, "num_channels", None))
+            image = editor.render(self.edited(visit, Session(rows=(row,))), resolution=side)
+            found.append((text, short(text, editor.domain.neutral), pictures.thumbnail(image)))
+        return found
+
+    # State
+
+    def state(self, visit: Visit) -> str:
+        """The picture and its wishes as text.
+
+        Raises:
+            OptionError: more than could be taken in again.
+        """
+        editor, picture = self.editor(visit), self.picture(visit)
+        files = [row.file for row in visit.session.rows if row.file is not None]
+        text = State(
+            domain=editor.domain.name, generator=fingerprint(editor.generator), photo=pictures.png_bytes(picture.photo),
+            about=picture.about, notes=picture.notes, drawn=picture.drawn, latent=picture.latent, session=visit.session,
+            edits={name: (visit.folder / name).read_bytes() for name in files},
+        ).to_json()  # fmt: skip
+        if len(text) > self.settings.max_upload_bytes:
+            raise OptionError("this state is too large, with all its saved edits; save the larger ones by themselves")
+        return text
+
+    def restore(self, visit: Visit, text: str | bytes) -> None:
+        """Go on where a state was saved."""
+        if len(text) > self.settings.max_upload_bytes:
+            raise InputError("this state file is too large")
+        state = read_state(text, max_rows=self.settings.max_rows)
+        if state.domain not in self.shelf.names:
+            raise DomainError(f"this state was made in the domain {state.domain[:80]!r}, which is not offered here")
+        editor = self.shelf.editor(state.domain)
+        if fingerprint(editor.generator) != state.generator:
+            raise DomainError("this state was made with another generator than the one of this domain")
+        photo = pictures.open_png(state.photo, side=int(editor.generator.resolution))
+        try:
+            editor.generator.to_space(state.latent, "s")
+        except (RuntimeError, TextmorphError) as error:
+            raise LatentError("the latent of this state does not fit the generator") from error
+        edits, names = {}, {}
+        for name, content in state.edits.items():
+            path = visit.folder / visit.new_name("edit", ".safetensors" if not name.endswith(".pt") else ".pt")
+            write_bytes(path, content)
+            try:
+                edits[path.name] = load_edit(path)
+            except TextmorphError as error:
+                path.unlink(missing_ok=True)
+                raise InputError("a saved edit in this state file cannot be read") from error
+            names[name] = path.name
+        rows = tuple(replace(row, file=names[row.file] if row.file is not None else None) for row in state.session.rows)
+        visit.domain = state.domain
+        self._place(visit, photo, state.latent, about=state.about, notes=state.notes, drawn=state.drawn)
+        with visit.lock:
+            visit.edits.update({("file", name): edit for name, edit in edits.items()})
+            visit.history = History(Session(rows=rows, next_id=state.session.next_id))
+
+    # For the record
+
+    def plan(self, visit: Visit) -> Plan:
+        """The wishes that count, as the editor's own plan."""
+        texts = [
+            (self._make(visit, r.text, r.method, r.num_channels), r) for r in visit.session.counting if r.file is None
+        ]
+        saved = [row for row in visit.session.counting if row.file is not None]
+        return Plan(
+            wish=texts[0][0] if texts else None,
+            strength=texts[0][1].strength if texts else None,
+            search_channels=False,
+            also=tuple((wish, row.strength) for wish, row in texts[1:]),
+            edits=tuple(self._saved(visit, row) for row in saved),
+            keep_identity=self.editor(visit).domain.keep_identity,
+            refine=0,
+            seed=0,
+        )
+
+    def _saved(self, visit: Visit, row: Row) -> SavedEdit:
+        """A saved edit as the record tells it: by the name under which it can be downloaded, not by our folders."""
+        from ..domains import file_sha256
+
+        edit = self.find(visit, row)
+        sha256 = file_sha256(visit.folder / str(row.file))
+        about = {"kind": "saved", "file": row.file, "sha256": sha256, "strength": row.strength}
+        return SavedEdit(edit=edit, strength=row.strength, about={**about, "provenance": edit.provenance})
+
+    def wishes(self, visit: Visit) -> list[dict[str, Any]]:
+        """The wishes as JSON."""
+        names = {"id": "row"}
+        hidden = ("reach", "file")
+        return [
+            {names.get(key, key): value for key, value in asdict(row).items() if key not in hidden}
+            for row in visit.session.rows
+        ]
+
+
+def _source(
+    editor: Editor, photo: Image.Image, about: dict[str, Any], notes: Sequence[str], latent: Latent | None
+) -> Source:
+    return Source(image=editor.open(photo).image, latent=latent, about=about, notes=tuple(notes))

@@ -1,0 +1,82 @@
+"""What the studio says, in plain sentences, and the few words it understands besides wishes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..domains import Domain
+from .session import Session
+
+COMMANDS = {
+    "undo": "undo",
+    "back": "undo",
+    "redo": "redo",
+    "again": "redo",
+    "reset": "reset",
+    "start over": "reset",
+    "more": "more",
+    "stronger": "more",
+    "less": "less",
+    "weaker": "less",
+    "the opposite": "opposite",
+    "opposite": "opposite",
+    "surprise me": "surprise",
+    "download": "download",
+    "save": "download",
+    "keep": "keep",
+}
+"""Words that mean something to do, not something to see. Everything can be done by typing alone."""
+
+
+def command(text: str) -> str | None:
+    """The command that a text is, if it is one."""
+    return COMMANDS.get(" ".join(text.lower().split()).rstrip(".!"))
+
+
+def unknown_words(words: Sequence[str]) -> str:
+    """A sentence on words that the model does not know."""
+    quoted = ", ".join(f"“{word}”" for word in words)
+    return (
+        f"{quoted} is not a word this model knows; it will not understand that part."
+        if len(words) == 1
+        else (f"{quoted} are words this model does not know; it will not understand those parts.")
+    )
+
+
+def far(domain: Domain) -> str:
+    """A sentence on a picture that is far from the domain."""
+    name = domain.title or domain.name
+    return (
+        f"This picture is far from what “{name}” can draw. What you change is the model's drawing, "
+        "and it will look like the drawing, not like your picture."
+    )
+
+
+def identity_lost(kept: float, wanted: float) -> str:
+    """A sentence on a person who became another."""
+    return (
+        f"This may no longer be the same person: likeness {max(kept, 0):.0%}, lost below {wanted:.0%}. "
+        "Less strength, or fewer channels, brings it back."
+    )
+
+
+def describe(session: Session, *, drawn: bool) -> str:
+    """The picture in words, for whoever does not see it."""
+    subject = "A drawn picture" if drawn else "Your picture, as the model draws it"
+    wishes = [f"{row.text} ({row.strength:+.1f})" for row in session.counting]
+    return f"{subject}, with {', '.join(wishes)}" if wishes else f"{subject}, unchanged"
+
+
+def title(session: Session) -> str:
+    """The wishes in a few words."""
+    return ", ".join(row.text for row in session.counting) or "unchanged"
+
+
+def amount(strength: float) -> str:
+    """How much, as the page shows it."""
+    return "none" if strength == 0 else f"{strength:+.1f}"
+
+
+def breadth(num_channels: int) -> str:
+    """How narrowly, as the page shows it."""
+    return f"{num_channels} channel{'' if num_channels == 1 else 's'}"
