@@ -12,9 +12,9 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -238,15 +238,16 @@ class Corpus:
             JobError: the folder holds a corpus of other images or networks.
             OutputError: it cannot be written; the file exists.
         """
-        making = _Making(source, embedder, num, seed, truncation, encoder, batch_size)
-        if path is None or Path(path).suffix == ".safetensors":
+        single = path is None or Path(path).suffix == ".safetensors"
+        making = Making(source, embedder, num, seed, truncation, encoder, batch_size, None if single else thumbnail)
+        if path is None or single:
             if path is not None:
                 check_output(path)
-            corpus = making.in_memory(progress)
+            corpus = making.in_memory(progress=progress)
             if path is not None:
                 corpus.save(path)
             return corpus
-        making.in_folder(path, thumbnail, progress)
+        making.in_folder(path, progress=progress)
         return Corpus.load(path)
 
     def _has(self, column: str) -> bool:
@@ -289,17 +290,24 @@ class Corpus:
 
 
 @dataclass(frozen=True)
-class _Batch:
-    """Some images, embedded."""
+class Batch:
+    """Some images, embedded.
+
+    Args:
+        positions: of each among all images.
+        embeddings: [k, D].
+        latents: [k, …], or None.
+        thumbnails: JPEG files; empty where none are wanted.
+    """
 
     positions: list[int]
     embeddings: Tensor
-    images: list[Tensor]
     latents: Tensor | None
+    thumbnails: list[bytes]
 
 
 @dataclass(frozen=True)
-class _Making:
+class Making:
     """How a corpus is made, see `Corpus.build`."""
 
     source: Any
@@ -309,6 +317,7 @@ class _Making:
     truncation: float
     encoder: Encoder | None
     batch_size: int
+    thumbnail: int | None
 
     def __post_init__(self) -> None:
         if self.batch_size < 1 or self.total < 1:
@@ -336,19 +345,21 @@ class _Making:
         info["files"] = hashlib.sha256("\0".join(self.names).encode(errors="surrogateescape")).hexdigest()[:16]
         return info if self.encoder is None else {**info, "encoder": fingerprint(self.encoder), "space": "w+"}
 
-    def batches(self, first: int = 0) -> Iterator[_Batch]:
-        """Embedded images from a position on."""
-        for start in range(first, self.total, self.batch_size):
-            positions = list(range(start, min(start + self.batch_size, self.total)))
+    def batches(self, first: int = 0, last: int | None = None) -> Iterator[Batch]:
+        """Embedded images from a position on, up to another; batches keep their bits where both are multiples."""
+        end = self.total if last is None else last
+        for start in range(first, end, self.batch_size):
+            positions = list(range(start, min(start + self.batch_size, end)))
             with torch.inference_mode():
                 batch = self._generate(positions) if self.generated else self._read(positions)
             if batch is not None:
                 yield batch
 
-    def in_memory(self, progress: Progress | None) -> Corpus:
+    def in_memory(self, ready: Iterable[Batch] | None = None, *, progress: Progress | None = None) -> Corpus:
+        """The corpus, of batches that are made now or were made before."""
         batches = []
-        for batch in self.batches():
-            batches.append(replace(batch, images=[]))
+        for batch in self.batches() if ready is None else ready:
+            batches.append(batch)
             if progress:
                 progress(batch.positions[-1] + 1, self.total)
         if not batches:
@@ -363,14 +374,22 @@ class _Making:
             sources=None if self.generated else [self.names[position] for position in positions],
         )
 
-    def in_folder(self, folder: str | os.PathLike[str], thumbnail: int, progress: Progress | None) -> None:
+    def in_folder(
+        self,
+        folder: str | os.PathLike[str],
+        ready: Iterable[Batch] | None = None,
+        *,
+        progress: Progress | None = None,
+    ) -> None:
+        """Write the corpus to a folder: go on where it was left, or take batches that were made before."""
         table = CorpusTable(folder) if CorpusTable.exists(folder) else None
         if table is not None and {k: table.info.get(k) for k in self.info} != self.info:
             raise JobError(f"{folder} holds a corpus of other images or networks; choose another folder")
-        for batch in self.batches(0 if table is None else table.last_position() + 1):
+        begin = 0 if table is None else table.last_position() + 1
+        for batch in self.batches(begin) if ready is None else ready:
             if table is None:
                 table = self._begin(folder, batch)
-            table.add(self._columns(batch, thumbnail))
+            table.add(self._columns(batch))
             if progress:
                 progress(batch.positions[-1] + 1, self.total)
         if table is None:
@@ -380,7 +399,7 @@ class _Making:
                 table.index()
             table.finish(self._skipped(table.values("position")))
 
-    def _begin(self, folder: str | os.PathLike[str], batch: _Batch) -> CorpusTable:
+    def _begin(self, folder: str | os.PathLike[str], batch: Batch) -> CorpusTable:
         info, size = self.info, 0
         if batch.latents is not None:
             info["latent_shape"] = list(batch.latents.shape[1:])
@@ -390,23 +409,23 @@ class _Making:
             folder, info, dims=dims, latent_size=size, sources=not self.generated, seeds=self.generated
         )
 
-    def _columns(self, batch: _Batch, thumbnail: int) -> dict[str, Any]:
+    def _columns(self, batch: Batch) -> dict[str, Any]:
         return {
             "position": batch.positions,
             "embedding": batch.embeddings.cpu().numpy(),
             "latent": None if batch.latents is None else batch.latents.flatten(1).cpu().numpy(),
             "source": None if self.generated else [self.names[position] for position in batch.positions],
             "seed": [self.seed + position for position in batch.positions] if self.generated else None,
-            "thumbnail": [_jpeg(resize(image, thumbnail)) for image in batch.images],
+            "thumbnail": batch.thumbnails,
         }
 
-    def _generate(self, positions: list[int]) -> _Batch:
+    def _generate(self, positions: list[int]) -> Batch:
         latent = _draw(self.source, self.info, positions)
         resolution = render_resolution(self.source, self.embedder)
         images = self.source(latent, resolution=resolution).clamp(-1, 1)
-        return _Batch(positions, self._embed([images]), list(images[:, None]), latent.value)
+        return Batch(positions, self._embed([images]), latent.value, self._thumbnails(list(images[:, None])))
 
-    def _read(self, positions: list[int]) -> _Batch | None:
+    def _read(self, positions: list[int]) -> Batch | None:
         images: dict[int, Tensor] = {}
         for position in positions:
             with suppress(ImageError):
@@ -416,7 +435,10 @@ class _Making:
         same = len({image.shape for image in images.values()}) == 1
         groups = [torch.cat(list(images.values()))] if same else list(images.values())
         latents = None if self.encoder is None else torch.cat([self.encoder(group).value for group in groups])
-        return _Batch(list(images), self._embed(groups), list(images.values()), latents)
+        return Batch(list(images), self._embed(groups), latents, self._thumbnails(list(images.values())))
+
+    def _thumbnails(self, images: list[Tensor]) -> list[bytes]:
+        return [] if self.thumbnail is None else [_jpeg(resize(image, self.thumbnail)) for image in images]
 
     def _embed(self, groups: list[Tensor]) -> Tensor:
         return torch.cat([self.embedder.embed_image(group) for group in groups]).float()

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from .errors import OutputError, OutputExistsError
+
+_DIGITS = 6
+UNFINISHED = re.compile(rf"\.[0-9a-f]{{{2 * _DIGITS}}}\.part(\..*)?")
+"""Names under which `written_whole` writes."""
 
 
 def check_output(path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
@@ -46,7 +51,7 @@ def written_whole(path: str | os.PathLike[str], *, overwrite: bool = False) -> I
         OutputError: it cannot be written (no such folder, no permission, disk full); nothing is left behind.
     """
     path = check_output(path, overwrite=overwrite)
-    temporary = path.with_name(f".{secrets.token_hex(6)}.part{path.suffix}")
+    temporary = path.with_name(f".{secrets.token_hex(_DIGITS)}.part{path.suffix}")
     try:
         yield temporary
         check_output(path, overwrite=overwrite)
@@ -61,6 +66,13 @@ def write_bytes(path: str | os.PathLike[str], content: bytes, *, overwrite: bool
     """Write a whole file; errors as in `written_whole`."""
     with written_whole(path, overwrite=overwrite) as temporary:
         temporary.write_bytes(content)
+
+
+def remove_unfinished(folder: str | os.PathLike[str]) -> None:
+    """Remove what programs that were killed were just writing here by `written_whole`; no other may be at it now."""
+    for path in Path(folder).iterdir():
+        if UNFINISHED.fullmatch(path.name):
+            _remove(path)
 
 
 def _reason(error: Exception) -> str:

@@ -23,6 +23,7 @@ FLOORS = (
         "channel_bank",
         "corpus",
         "corpus_table",
+        "corpus_parts",
         "canvases",
         "optimization",
         "ranger",
@@ -30,7 +31,7 @@ FLOORS = (
         "inversion",
     ],
     ["methods"],
-    ["domains", "wishes", "sources", "plans", "strength", "editor", "series", "evaluation"],
+    ["domains", "wishes", "sources", "plans", "strength", "editor", "series", "shards", "evaluation"],
     ["cli", "web"],
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}

@@ -22,15 +22,18 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import JobError, OutputError, OutputExistsError
-from ..files import check_output, write_bytes, written_whole
+from ..files import UNFINISHED, check_output, write_bytes, written_whole
 from .engine import Engine
 from .lock import LOCK, locked
 from .run_folder import differences
 
 FORMAT = 1
 JOB, SHARDS = "job.json", "shards"
+SUFFIX = ".job"
+"""A job that has no folder of its own lies beside its result, under the result's name and this."""
+
 _HEADER = b"textmorph-shard"
-_UNFINISHED = re.compile(r"\.[0-9a-f]{12}\.part(\..*)?|\.part-result(\..*)?")
+_UNFINISHED = re.compile(UNFINISHED.pattern + r"|\.part-result(\..*)?")
 
 Progress = Callable[[int, int], None]
 """Called with what is done and the total."""
