@@ -7,32 +7,30 @@ Source: Patashnik et al. 2021, arXiv:2103.17249, Sec. 6.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from . import checkpoints
-from .errors import BankMismatchError, CheckpointMismatchError, EmptyDirectionError, LatentError, OptionError
+from .errors import BankMismatchError, CheckpointMismatchError, EmptyDirectionError, OptionError
 from .fingerprint import fingerprint
-from .generators.resolution import render_resolution
 from .latents import Latent, StyleLayout
+from .probing import Probe as Probe
+from .probing import Prober, bank_shards, plan_bank, probe_points
+from .probing import Progress as Progress
+from .probing import channel_effects as channel_effects
+from .probing import style_statistics as style_statistics
 
 if TYPE_CHECKING:
     from .embedders import Embedder
     from .generators import Generator
 
-Probe = Literal["paper", "reference"]
 Relevance = Literal["cosine", "consistent"]
-Progress = Callable[[int, int], None]
-"""Called with what is done and the total."""
 
 _PARTS = ("effects", "consistency", "channels", "channel_mean", "channel_std")
-_STILL = 1e-5
-"""A shorter difference of unit embeddings is float32 rounding: the channel does nothing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,22 +154,6 @@ class ChannelBank:
         return ChannelBank(**parts, info=dict(checkpoint.config))
 
 
-def channel_effects(features: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean effect of each channel, from the embeddings of its probes.
-
-    Args:
-        features: [P, N, 2, D]; of every sample the channel lowered (0) and raised (1). Need not be unit.
-
-    Returns:
-        Effects, unit rows [P, D] (zero where nothing moves), and their consistency [P].
-
-    The reference code divides by zero where a channel does nothing.
-    """
-    lowered, raised = F.normalize(features, dim=-1).unbind(dim=2)  # [P, N, D]
-    effect = _unit(raised - lowered).mean(dim=1)  # [P, D]
-    return _unit(effect), effect.norm(dim=-1)
-
-
 def select_channels(
     effects: Tensor,
     shift: Tensor,
@@ -234,21 +216,6 @@ def check_selection(*, num_channels: int | None, threshold: float | None, releva
         raise OptionError(f"relevance is 'cosine' or 'consistent', not {relevance!r}")
 
 
-def style_statistics(
-    generator: Generator, *, num: int = 10_000, seed: int = 0, truncation: float = 0.7
-) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation (of the population) of every style channel over random samples, [C] each."""
-    latent = generator.sample(num, seed=seed, truncation=truncation)
-    total = square = torch.zeros(generator.style_layout.num_channels, dtype=torch.float64, device=latent.device)
-    with torch.inference_mode():
-        for first in range(0, num, 1000):
-            style = generator.to_space(latent[first : first + 1000], "s").value.double()
-            total, square = total + style.sum(dim=0), square + style.square().sum(dim=0)
-    mean = total / num
-    variance = (square / num - mean.square()).clamp_min(0)
-    return mean.float(), variance.sqrt().float()
-
-
 def build_bank(
     generator: Generator,
     embedder: Embedder,
@@ -265,9 +232,11 @@ def build_bank(
     resolution: int | None = None,
     batch_size: int | None = None,
     autocast: torch.dtype | None = None,
+    tolerance: float | None = None,
+    compiled: bool = False,
     progress: Progress | None = None,
 ) -> ChannelBank:
-    """Measure what every style channel does: 2 · P · N renders.
+    """Measure what every style channel does: 2 · P · N renders, each from the channel's layer upwards.
 
     Args:
         generator, embedder: the networks; the bank is good for these alone.
@@ -281,9 +250,12 @@ def build_bank(
         num_statistics: number of random samples for mean and σ, of which the first N are probed.
         max_resolution, to_rgb: which layers are probed, see `StyleLayout.mask`.
         resolution: of the renders; None takes the smallest that the embedder and the probed layers need.
-        batch_size: renders at once; None takes 64.
+        batch_size: renders at once; None takes what the free memory holds. Out of memory, it is halved.
         autocast: run both networks in this lower precision. Rounding hides small effects.
-        progress: called with the renders done and their total.
+        tolerance: stop probing a channel when the direction of its effect is known to this angle (its sine), see
+            `probing.angle_error`; N is then the most. None probes every channel N times.
+        compiled: let `torch.compile` record CUDA graphs of the generator; on a GPU only.
+        progress: called with the renders done and their total, which shrinks where channels stop early.
 
     Raises:
         OptionError: a value out of range.
@@ -291,73 +263,48 @@ def build_bank(
 
     Source: Patashnik et al. 2021, arXiv:2103.17249, Sec. 6; Baba et al. 2023, arXiv:2304.00964, Eq. 1 and 2.
     """
-    if probe not in get_args(Probe):
-        raise OptionError(f"probe is 'paper' or 'reference', not {probe!r}")
-    if num_samples < 1 or not magnitude > 0 or (batch_size is not None and batch_size < 2):
-        raise OptionError("num_samples is 1 or more, magnitude above 0, batch_size 2 or more")
-    layout = generator.style_layout
-    mask = layout.mask(to_rgb=to_rgb, max_resolution=max_resolution)
-    channels = mask.nonzero().flatten()
-    if not len(channels):
-        raise OptionError(f"no layer of this generator works at {max_resolution} px or below")
-    if resolution is None:
-        shown = int(_sides(layout)[mask].max())  # below it, the last probed layers would not be rendered at all
-        resolution = render_resolution(generator, embedder, at_least=shown)
-    with torch.inference_mode():
-        styles, mean, std = _probe_points(generator, samples, num_samples, num_statistics, seed, truncation)
-    num = len(styles)
-    batch_size = batch_size or 64
+    plan = plan_bank(
+        generator, embedder, num_samples=num_samples, magnitude=magnitude, probe=probe, samples=samples, seed=seed,
+        truncation=truncation, num_statistics=num_statistics, max_resolution=max_resolution, to_rgb=to_rgb,
+        resolution=resolution, batch_size=batch_size, autocast=autocast, tolerance=tolerance, compiled=compiled,
+    )  # fmt: skip
+    prober = Prober(generator, embedder, plan, samples=samples)
+    parts: list[dict[str, Tensor]] = []
+    done, num = 0, len(prober.styles)
+    shards = bank_shards(plan)
 
-    effects: list[Tensor] = []
-    consistency: list[Tensor] = []
-    with torch.inference_mode(), torch.autocast(styles.device.type, autocast, enabled=autocast is not None):
-        for group in _batches(channels.to(styles.device), max(1, batch_size // (2 * num))):
-            probes = probe_styles(styles, group, mean, std, magnitude=magnitude, probe=probe)  # [G, N, 2, C]
-            features = [
-                embedder.embed_image(generator(Latent(part, "s"), resolution=resolution)).float()
-                for part in _batches(probes.flatten(0, 2), batch_size)
-            ]
-            effect, length = channel_effects(torch.cat(features).view(*probes.shape[:3], -1))
-            effects.append(effect)
-            consistency.append(length)
-            if progress:
-                progress(2 * num * sum(map(len, effects)), 2 * num * len(channels))
-    info = {
-        "generator": fingerprint(generator),
-        "embedder": fingerprint(embedder),
-        "num_samples": num,
-        "magnitude": float(magnitude),
-        "probe": probe,
-        "samples": "random" if samples is None else "given",
-        "seed": seed if samples is None else None,
-        "truncation": float(truncation) if samples is None else None,
-        "num_statistics": max(num_statistics, num) if samples is None else len(samples),
-        "max_resolution": max_resolution,
-        "to_rgb": to_rgb,
-        "resolution": resolution,
-        "autocast": None if autocast is None else str(autocast).removeprefix("torch."),
-    }
-    # Clones leave inference mode, so that a bank may take part in gradients.
-    parts = (torch.cat(effects), torch.cat(consistency), channels.to(styles.device), mean, std)
-    return ChannelBank(**{name: part.clone() for name, part in zip(_PARTS, parts, strict=True)}, info=info)
+    def tell(rendered: int, of: int) -> None:
+        if progress:
+            rest = 2 * num * (len(prober.channels) - shards[len(parts)][1])
+            progress(done + rendered, done + of + rest)
+
+    for first, last in shards:
+        parts.append(prober.part(first, last, progress=tell))
+        done += 2 * int(parts[-1]["samples"].sum())
+    return join_bank(generator, plan, parts, samples=samples)
 
 
-def probe_styles(
-    styles: Tensor, channels: Tensor, mean: Tensor, std: Tensor, *, magnitude: float, probe: Probe = "paper"
-) -> Tensor:
-    """Style codes with one channel lowered and raised, [G, N, 2, C].
+def join_bank(
+    generator: Generator,
+    plan: Mapping[str, Any],
+    parts: Sequence[Mapping[str, Tensor]],
+    *,
+    samples: Latent | None = None,
+) -> ChannelBank:
+    """The bank of all shards of a plan, in their order (see `probing.bank_part`).
 
-    Args:
-        styles: the samples, [N, C].
-        channels: flat indices, [G].
-        mean, std: of all channels, [C].
+    Raises:
+        CheckpointMismatchError: the parts are not those of this plan.
     """
-    steps = torch.tensor([-magnitude, magnitude]).to(std) * std[channels, None]  # [G, 2]
-    probes = styles[None, :, None].repeat(len(channels), 1, 2, 1)  # [G, N, 2, C]
-    start = styles.t()[channels] if probe == "paper" else mean[channels, None].expand(-1, len(styles))  # [G, N]
-    rows = torch.arange(len(channels), device=channels.device)
-    probes[rows, :, :, channels] = start[:, :, None] + steps[:, None]
-    return probes
+    _, mean, std = probe_points(generator, plan, samples)
+    mask = generator.style_layout.mask(to_rgb=plan["to_rgb"], max_resolution=plan["max_resolution"])
+    device = generator.mean_w.device
+    effects, consistency = (torch.cat([part[name] for part in parts]).to(device) for name in _PARTS[:2])
+    info = {name: value for name, value in plan.items() if name not in ("layers", "shard_size")}
+    if plan["tolerance"] is not None:
+        info["mean_samples"] = float(torch.cat([part["samples"] for part in parts]).double().mean())
+    # Clones leave inference mode, so that a bank may take part in gradients.
+    return ChannelBank(effects, consistency, mask.nonzero().flatten().to(device), mean.clone(), std.clone(), info)
 
 
 _BANKS: dict[tuple[str, str], ChannelBank] = {}
@@ -396,33 +343,3 @@ def ensure_bank(
         bank = build_bank(generator, embedder, max_resolution=max_resolution, to_rgb=to_rgb, progress=progress)
         remember(bank)
     return bank
-
-
-def _probe_points(
-    generator: Generator, samples: Latent | None, num: int, num_statistics: int, seed: int, truncation: float
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Styles to probe at [N, C], and mean and standard deviation of all channels [C]."""
-    if samples is None:
-        mean, std = style_statistics(generator, num=max(num, num_statistics), seed=seed, truncation=truncation)
-        latent = generator.sample(num, seed=seed, truncation=truncation)
-        return generator.to_space(latent, "s").value.clone(), mean, std
-    if len(samples) < 2:
-        raise LatentError(f"two samples or more have a standard deviation; there is {len(samples)}")
-    styles = generator.to_space(samples, "s").value
-    std, mean = torch.std_mean(styles, dim=0, correction=0)
-    return styles[:num].clone(), mean, std
-
-
-def _sides(layout: StyleLayout) -> Tensor:
-    """Side of the layer that each style channel belongs to, [C]."""
-    return torch.tensor(layout.resolutions).repeat_interleave(torch.tensor(layout.widths))
-
-
-def _batches(rows: Tensor, size: int) -> list[Tensor]:
-    return [rows[first : first + size] for first in range(0, len(rows), size)]
-
-
-def _unit(rows: Tensor) -> Tensor:
-    """Rows of length 1; those that are no longer than rounding errors become zero."""
-    length = rows.norm(dim=-1, keepdim=True)
-    return torch.where(length > _STILL, rows / length.clamp_min(_STILL), 0)

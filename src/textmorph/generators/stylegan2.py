@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import cast
 
@@ -161,13 +161,44 @@ class SynthesisBlock(nn.Module):
         image: Tensor | None,
         styles: Sequence[Tensor],
         noise: Sequence[Tensor | None],
+        skip: int = 0,
     ) -> tuple[Tensor, Tensor | None, Tensor]:
-        """Features, their scale and the image of the block before → those of this one. Takes the first styles."""
-        *convs, to_rgb = self.layers()
+        """Features, their scale and the image of the block before → those of this one. Takes the first styles.
+
+        The first `skip` layers are left out: x has been through them.
+        """
+        *convs, to_rgb = self.layers()[skip:]
         for layer, style, source in zip(convs, styles, noise, strict=False):
             x, scale = layer(x, scale, style, source)
         rgb = to_rgb(x, scale, styles[len(convs)])
         return x, scale, rgb if image is None else upsample(image) + rgb
+
+
+@dataclass(frozen=True, eq=False)
+class Paused:
+    """A rendering that stopped before one layer; made by `StyleGAN2.pause`, one row per sample.
+
+    Args:
+        layer: index of the style layer that is next.
+        features, scale, image: before it; see `SynthesisBlock`. The first layers have no image yet.
+        resolution: of the image to come.
+        noise: that of the layers to come.
+    """
+
+    layer: int
+    features: Tensor
+    scale: Tensor | None
+    image: Tensor | None
+    resolution: int
+    noise: tuple[Tensor | None, ...]
+
+    def __getitem__(self, rows: slice | Tensor) -> Paused:
+        """Some of the samples, or some of them many times."""
+        scale = None if self.scale is None else self.scale[rows]
+        image = None if self.image is None else self.image[rows]
+        # Indexing by a tensor forgets the order in memory that the layers are fast in.
+        features = self.features[rows].contiguous(memory_format=torch.channels_last)
+        return replace(self, features=features, scale=scale, image=image)
 
 
 class StyleGAN2(nn.Module):
@@ -220,22 +251,66 @@ class StyleGAN2(nn.Module):
         x: Tensor,
         scale: Tensor | None = None,
         image: Tensor | None = None,
+        skip: int = 0,
     ) -> Tensor:
-        """Run blocks over features x [B, C, r, r] and their image [B, 3, r, r].
+        """Run blocks over features x [B, C, r, r] and their image [B, 3, r, r]; x is past `skip` layers of the first.
 
         From where the scales go into the weights (see `modulated_layer`) it runs sample by sample.
         """
         for i, block in enumerate(blocks):
-            first = block.layers()[0]
-            if len(x) > 1 and folds(x, first.weight) and not has_gradient(x, *styles, *block.parameters()):
-                assert scale is not None
-                assert image is not None
-                samples = zip(*(torch.split(t, 1) for t in (x, scale, image, *styles)), strict=True)
-                return torch.cat([self._render(blocks[i:], s[3:], noise, *s[:3]) for s in samples])
-            x, scale, image = block(x, scale, image, styles, noise)
-            styles, noise = styles[len(block.layers()) :], noise[len(block.layers()) - 1 :]
+            layers = block.layers()[skip:]
+            if len(x) > 1 and folds(x, layers[0].weight) and not has_gradient(x, *styles, *block.parameters()):
+                samples = zip(torch.split(x, 1), _rows(scale, len(x)), _rows(image, len(x)), strict=True)
+                rows = zip(samples, zip(*(torch.split(style, 1) for style in styles), strict=True), strict=True)
+                return torch.cat([self._render(blocks[i:], style, noise, *one, skip) for one, style in rows])
+            x, scale, image = block(x, scale, image, styles, noise, skip)
+            styles, noise, skip = styles[len(layers) :], noise[len(layers) - 1 :], 0
         assert image is not None
         return image
+
+    def pause(self, latent: Latent, layer: int, *, noise: Noise = "const", resolution: int | None = None) -> Paused:
+        """Render up to one style layer, so that many images that differ from there on share the way to it.
+
+        Args:
+            latent: in any space, [B, ...].
+            layer: index in `style_layout`; of a layer that the image needs.
+            noise, resolution: as in `forward`.
+
+        Raises:
+            OptionError: no such resolution or noise, or a layer above the resolution.
+        """
+        resolution = self.resolution if resolution is None else resolution
+        if resolution not in self.config.resolutions or not 0 <= layer < len(self._layers(resolution)):
+            raise OptionError(f"there is no layer {layer} in an image of {resolution} px")
+        styles, sources = self._styles(latent, resolution), self._noise(noise, resolution)
+        const = self._blocks(resolution)[0].const.expand(len(latent.value), -1, -1, -1)  # [B, C, 4, 4]
+        x = const.contiguous(memory_format=torch.channels_last)
+        scale = image = None
+        left = layer
+        for block in self._blocks(resolution):
+            layers = block.layers()
+            if left < len(layers):
+                for conv, style, source in zip(layers[:left], styles, sources, strict=False):
+                    x, scale = cast(SynthesisLayer, conv)(x, scale, style, source)
+                break
+            x, scale, image = block(x, scale, image, styles, sources)
+            styles, sources, left = styles[len(layers) :], sources[len(layers) - 1 :], left - len(layers)
+        return Paused(layer, x, scale, image, resolution, tuple(sources[left:]))
+
+    def resume(self, paused: Paused, latent: Latent) -> Tensor:
+        """Finish a rendering: image [B, 3, R, R].
+
+        Args:
+            latent: in s, [B, C], a row for each of the paused; channels of layers that lie behind do not count.
+        """
+        layers, blocks = 0, self._blocks(paused.resolution)
+        while layers + len(blocks[0].layers()) <= paused.layer:
+            layers += len(blocks.pop(0).layers())
+        styles = self._styles(latent, paused.resolution)[paused.layer :]
+        skip = paused.layer - layers
+        return self._render(
+            blocks, styles, paused.noise, paused.features, paused.scale, paused.image, skip
+        ).contiguous()
 
     def sample(
         self,
@@ -337,6 +412,11 @@ class StyleGAN2(nn.Module):
             sides = [layer.resolution for layer in layers]
             return [torch.randn(side, side, generator=random).to(self.mean_w.device) for side in sides]
         raise OptionError(f"noise is 'const', 'none' or a seed (an integer from 0), not {noise!r}")
+
+
+def _rows(tensor: Tensor | None, num: int) -> Sequence[Tensor | None]:
+    """A tensor row by row; None for each row where there is none."""
+    return [None] * num if tensor is None else torch.split(tensor, 1)
 
 
 def _unit_power(x: Tensor) -> Tensor:
