@@ -7,6 +7,7 @@ channel is urged to listen to few attributes. The model card says so: disentangl
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -17,7 +18,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from textmorph.generators.stylegan2 import StyleGAN2, StyleGAN2Config
+from textmorph.generators.stylegan2 import MappingNetwork, StyleGAN2, StyleGAN2Config
 from textmorph.latents import Latent
 from textmorph.layers.equalized import EqualizedLinear
 
@@ -174,24 +175,24 @@ def uniform_from_z(z: Tensor) -> Tensor:
     return 0.5 * (1 + torch.erf(z[:, : len(A.ATTRIBUTES)].double() / math.sqrt(2)))
 
 
-def train_mapping(minutes: float, *, batch: int = 1024, sharpen_from: float = 0.6) -> None:
+def train_mapping(minutes: float, *, batch: int = 320, sharpen_from: float = 0.6) -> None:
     """Distil z → w so that z draws portraits from the prior: regression onto w of the portrait that z stands for."""
     pair = Pair().to(device())  # neither the target nor the start depends on how well the generator draws by now
     torch.manual_seed(1)
     mapping = pair.generator.mapping.requires_grad_(True)
-    _see_thresholds(mapping.layers[0])
+    _start_with_thresholds(mapping)
     average = Average(mapping, 0.999)
     optimizer = torch.optim.Adam(mapping.parameters(), lr=1e-3, betas=(0.9, 0.99))
 
     def step(number: int, progress: float) -> Mapping[str, float]:
-        learning_rate(optimizer, 1.0, progress)  # the mapping network scales it by 0.01
+        learning_rate(optimizer, 0.3, progress)  # the mapping network scales it by 0.01
         z = torch.from_numpy(np.random.default_rng([4, number]).standard_normal((batch, CONFIG.z_dim), np.float32))
         target = torch.from_numpy(A.vectors(A.columns(uniform_from_z(z).numpy()))).to(device())
         w = mapping(z.to(device()))
         told = pair.attributes.read(w)
         beside = w - pair.attributes(told)
         error = told - target
-        loss = error.square().sum(dim=1).mean() + beside.square().sum(dim=1).mean()
+        loss = error.square().sum(dim=1).mean() + 0.1 * beside.square().sum(dim=1).mean()
         if progress > sharpen_from:  # at a threshold one side is right, and half of each is not
             loss = loss + error.abs().sum(dim=1).mean()
         optimizer.zero_grad()
@@ -205,21 +206,40 @@ def train_mapping(minutes: float, *, batch: int = 1024, sharpen_from: float = 0.
 
 
 @torch.no_grad()
-def _see_thresholds(layer: EqualizedLinear) -> None:
-    """Let each unit of the first layer bend at one value of one coordinate that means something.
+def _start_with_thresholds(mapping: MappingNetwork) -> None:
+    """Let each unit of the first layer bend at one value of one coordinate that means something; pass it on unmixed.
 
     Which word a coordinate picks changes at thresholds; found from a random start, these take ten times the steps.
     """
-    num = len(A.ATTRIBUTES)
-    per = len(layer.weight) // num
-    levels = math.sqrt(2) * torch.erfinv(2 * (torch.arange(per) + 0.5) / per - 1)  # quantiles of a Gaussian
-    weight, bias = torch.zeros_like(layer.weight), torch.zeros_like(layer.bias)
-    for unit in range(num * per):
-        slope = 2.0 if unit % 2 else -2.0
-        weight[unit, unit // per] = slope
-        bias[unit] = -slope * levels[unit % per]
-    layer.weight.copy_(weight / layer.weight_gain)
-    layer.bias.copy_(bias / layer.bias_gain)
+    first, *middle, last = mapping.layers
+    bends = list(itertools.islice(_bends(), len(first.weight)))
+    weight, bias = torch.zeros_like(first.weight), torch.zeros_like(first.bias)
+    for unit, (coordinate, at) in enumerate(bends):
+        slope = 3.0 if unit % 2 else -3.0
+        weight[unit, coordinate] = slope
+        bias[unit] = -slope * math.sqrt(2) * torch.erfinv(torch.tensor(2 * at - 1))
+    first.weight.copy_(weight / first.weight_gain)
+    first.bias.copy_(bias / first.bias_gain)
+    last.weight.mul_(0.05)
+    for layer in middle:
+        layer.weight.mul_(0.1).add_(torch.eye(len(layer.weight)) / (math.sqrt(2) * layer.weight_gain))
+
+
+def _bends() -> Iterator[tuple[int, float]]:
+    """Where first layers should bend: coordinate and share below; the most telling first, without end."""
+    cols = A.sample_columns(20_000, seed=9)
+    for i, name in enumerate(A.ATTRIBUTES):
+        if name in A.CATEGORIES:  # both sides of every threshold
+            edges = np.cumsum(np.bincount(cols[name], minlength=len(A.CATEGORIES[name])) / len(cols[name]))[:-1]
+            for at in edges:
+                yield i, min(max(at - 0.02, 0.005), 0.995)
+                yield i, min(max(at + 0.02, 0.005), 0.995)
+        else:
+            yield from ((i, at) for at in (0.2, 0.5, 0.8))
+    random = np.random.default_rng(0)
+    named = [i for i, name in enumerate(A.ATTRIBUTES) if name in A.CATEGORIES]
+    while True:
+        yield int(random.choice(named)), float(random.uniform(0.02, 0.98))
 
 
 def finished() -> StyleGAN2:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ pytest.importorskip("tokenizers")
 
 from recipes.portraits import attributes as A
 from recipes.portraits import captions, clip
-from recipes.portraits.generator import AttributeBasis, Pair, _see_thresholds, uniform_from_z
+from recipes.portraits.generator import AttributeBasis, Pair, _bends, _start_with_thresholds, uniform_from_z
 from recipes.portraits.training import WEIGHTS_ALONE, Average, learning_rate, train
 from textmorph.layers.equalized import EqualizedLinear
 
@@ -45,16 +46,17 @@ def test_sparsify_leaves_what_no_attribute_moves() -> None:
     assert torch.allclose(affine.weight - affine.weight @ basis.axes @ basis.axes.t() / 16, beside, atol=1e-5)
 
 
-def test_the_first_mapping_layer_bends_where_it_was_told() -> None:
-    layer = Pair().generator.mapping.layers[0]
-    _see_thresholds(layer)
-    z = torch.randn(50_000, layer.weight.shape[1], generator=torch.Generator().manual_seed(0))
-    on = (layer(z) > 0).double().mean(dim=0)
-    per = len(layer.weight) // len(A.ATTRIBUTES)
-    wanted = (np.arange(per) + 0.5) / per
-    for unit in range(per * 3):
-        share = on[unit].item()
-        assert abs((1 - share if unit % 2 else share) - wanted[unit % per]) < 0.02
+def test_the_mapping_begins_with_bends_at_thresholds() -> None:
+    mapping = Pair().generator.mapping
+    _start_with_thresholds(mapping)
+    first = mapping.layers[0]
+    z = torch.randn(50_000, first.weight.shape[1], generator=torch.Generator().manual_seed(0))
+    on = (first(z) > 0).double().mean(dim=0)
+    for unit, (_, below) in zip(range(100), _bends(), strict=False):
+        assert abs((1 - on[unit] if unit % 2 else on[unit]) - below) < 0.02
+    bent = [(A.ATTRIBUTES[i], at) for i, at in itertools.islice(_bends(), 300)]
+    assert {name for name, _ in bent} == set(A.ATTRIBUTES)
+    assert all(0 < at < 1 for _, at in bent)
 
 
 def test_uniform_from_z_is_uniform() -> None:
