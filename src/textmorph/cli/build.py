@@ -11,7 +11,22 @@ from ..errors import OptionError
 from ..files import check_output
 from . import console
 from .console import command, load_editor, say
-from .options import Device, Domain, Json, Method, Neutral, Overwrite, Seed, counts, strength_steps, with_method_options
+from .engines import goes_on, job_place, make_engine, worker_device
+from .options import (
+    Device,
+    Domain,
+    EngineName,
+    JobFolder,
+    Json,
+    Method,
+    Neutral,
+    Overwrite,
+    Seed,
+    Workers,
+    counts,
+    strength_steps,
+    with_method_options,
+)
 
 bank_app = typer.Typer(help="The channel bank: what every style channel does, as CLIP sees it.", no_args_is_help=True)
 corpus_app = typer.Typer(help="The corpus: embedded images, which the method svm learns from.", no_args_is_help=True)
@@ -32,6 +47,9 @@ def build_bank(
     seed: Seed = 0,
     out: Annotated[str | None, typer.Option("--out", "-o", help="Default: bank.safetensors in the domain.")] = None,
     overwrite: Overwrite = False,
+    engine: EngineName = "process",
+    workers: Workers = None,
+    job: JobFolder = None,
     domain: Domain = "portraits",
     device: Device = None,
 ) -> None:
@@ -40,21 +58,25 @@ def build_bank(
     textmorph bank build --domain my-domain
     """
     from ..domains import load_domain
+    from ..jobs.job_folder import settle_job
 
     layers = _layers(max_resolution)
+    force = make_engine(engine, workers)
     found = load_domain(domain, device=device or "cpu")
-    target = check_output(Path(out).expanduser() if out else found.folder / "bank.safetensors", overwrite=overwrite)
+    target = Path(out).expanduser() if out else found.folder / "bank.safetensors"
+    place = job_place(job, target)
+    settle_job(place)
+    check_output(target, overwrite=overwrite)
     with console.busy("loading"):
-        from ..channel_bank import build_bank as build
+        from ..shards import make_bank
 
-        networks = found.generator, found.embedder
-    how: Any = probe  # checked by build_bank
-    with console.progress_bar("probing channels") as tell:
-        bank = build(
-            *networks, num_samples=num_samples, magnitude=magnitude, probe=how, max_resolution=layers,
-            to_rgb=to_rgb, batch_size=batch_size, seed=seed, progress=tell,
+        _ = found.generator, found.embedder
+    with goes_on(place), console.progress_bar("probing channels") as tell:
+        bank = make_bank(
+            found, target, engine=force, job=None if job is None else place, device=worker_device(force, device),
+            overwrite=overwrite, progress=tell, num_samples=num_samples, magnitude=magnitude, probe=probe,
+            max_resolution=layers, to_rgb=to_rgb, batch_size=batch_size, seed=seed,
         )  # fmt: skip
-    bank.save(target, overwrite=overwrite)
     moving = int((bank.effects.norm(dim=1) > 0).sum())
     say(str(target), style="bold")
     say(f"  {len(bank.channels)} style channels probed at {num_samples} samples; {moving} of them change the picture")
@@ -79,6 +101,9 @@ def build_corpus(
         ),
     ] = None,
     overwrite: Overwrite = False,
+    engine: EngineName = "process",
+    workers: Workers = None,
+    job: JobFolder = None,
     domain: Domain = "portraits",
     device: Device = None,
 ) -> None:  # fmt: skip
@@ -87,26 +112,32 @@ def build_corpus(
     textmorph corpus build --domain my-domain photos/
     """
     from ..domains import load_domain
+    from ..jobs.job_folder import settle_job
 
+    force = make_engine(engine, workers)
     found = load_domain(domain, device=device or "cpu")
     target = Path(out).expanduser() if out else found.folder / "corpus.safetensors"
-    single = target.suffix == ".safetensors"
-    if single:
+    place = job_place(job, target)
+    settle_job(place)
+    if target.suffix == ".safetensors":
         check_output(target, overwrite=overwrite)
     files = console.pictures_in(Path(images).expanduser()) if images is not None else None
     with console.busy("loading"):
         from ..corpus import Corpus
+        from ..shards import make_corpus
 
         source: Any = found.generator if files is None else files
-        embedder = found.embedder
         encoder = found.encoder if files is not None else None
-    with console.progress_bar("embedding") as tell:
-        corpus = Corpus.build(
-            source, embedder, num=num, seed=seed, truncation=truncation, encoder=encoder, batch_size=batch_size or 32,
-            path=None if single else target, progress=tell,
-        )  # fmt: skip
-    if single:
-        corpus.save(target, overwrite=overwrite)
+        _ = found.embedder
+    options: dict[str, Any] = {"num": num, "seed": seed, "truncation": truncation, "batch_size": batch_size or 32}
+    with goes_on(place), console.progress_bar("embedding") as tell:
+        if target.is_dir() and any(target.iterdir()):  # built before, or begun by `Corpus.build`, which goes on
+            corpus = Corpus.build(source, found.embedder, encoder=encoder, path=target, progress=tell, **options)
+        else:
+            corpus = make_corpus(
+                found, target, files, engine=force, job=None if job is None else place,
+                device=worker_device(force, device), overwrite=overwrite, progress=tell, **options,
+            )  # fmt: skip
     say(str(target), style="bold")
     say(f"  {len(corpus)} pictures embedded")
     skipped = corpus.info.get("skipped", [])

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from ..errors import InputError, OptionError, OutputError, OutputExistsError, TextmorphError
 from ..files import check_output, write_bytes
@@ -29,6 +29,9 @@ USAGE = 2
 INTERRUPTED = 130
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif", ".ppm")
 """Endings by which pictures are found in a folder."""
+
+SPEED_PERIOD = 600.0
+"""Seconds over which the speed is averaged for the remaining time: a part of a job may take minutes."""
 
 WRITABLE = (".png", ".jpg", ".jpeg", ".webp")
 MOVING = (".mp4", ".gif")
@@ -83,15 +86,20 @@ def say(text: str = "", *, style: str | None = None, quiet: bool = False) -> Non
 
 @contextmanager
 def progress_bar(text: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar for work that tells (done, total), on a terminal; it appears with the first call and leaves no trace."""
+    """A bar for work that tells (done, total), on a terminal; it appears with the first call and leaves no trace.
+
+    What the first call tells as done does not count for the remaining time: a job that goes on has it from before.
+    """
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
-        task = None
+    shown = not err.is_terminal
+    with Progress(*columns, console=err, transient=True, disable=shown, speed_estimate_period=SPEED_PERIOD) as bar:
+        task: TaskID | None = None
 
         def tell(done: int, total: int) -> None:
             nonlocal task
             if task is None:
-                task = bar.add_task(text, total=total)
+                task = bar.add_task(text, total=total, completed=done)
+                return
             bar.update(task, completed=done, total=total)
 
         yield tell

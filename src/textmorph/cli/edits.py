@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,15 +13,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import InputError, OptionError, TextmorphError
-from ..files import check_output
+from ..files import check_output, write_bytes
 from . import console
 from .console import WRITABLE, command, load_editor, say, say_error, say_warning
+from .engines import make_engine, worker_device
 from .options import (
     OUTPUT,
     Also,
     Device,
     Domain,
     Edits,
+    EngineName,
     Json,
     Method,
     Neutral,
@@ -27,6 +31,7 @@ from .options import (
     Overwrite,
     Refine,
     Seed,
+    Workers,
     also_pairs,
     count_or_auto,
     number_or_auto,
@@ -36,11 +41,11 @@ from .options import (
 
 if TYPE_CHECKING:
     from ..editor import Editor, Result
+    from ..jobs.engine import Engine
     from ..plans import Plan
-    from ..sources import Source
 
 BATCH = 8
-"""Photos of a folder that the encoder sees at once."""
+"""Photos of a folder that are refined together, where a GPU makes that worth while; else each is a shard of its own."""
 
 Channels = Annotated[
     str | None,
@@ -80,6 +85,8 @@ def edit(
     ] = False,
     overwrite: Overwrite = False,
     json: Json = None,
+    engine: EngineName = "process",
+    workers: Workers = None,
     domain: Domain = "portraits",
     device: Device = None,
     method_options: dict[str, Any] | None = None,
@@ -99,22 +106,31 @@ def edit(
         raise OptionError("nothing to do: give a text, or a saved edit with --edit")
     if show_retrieved and method != "svm":
         raise OptionError(f"--show-retrieved belongs to the method svm, not to {method!r}")
+    force = make_engine(engine, workers)
     path = Path(photo).expanduser()
+    if not path.is_dir() and force != make_engine("process", None):
+        raise OptionError("--engine and --workers share out the pictures of a folder; one picture has no use for them")
     name = console.slug(prompt if prompt is not None else Path(saved_edits(edit)[0][0]).stem)
     task = _Task(name=name, folder=path.is_dir(), overwrite=overwrite, quiet=quiet, before_after=before_after)
     jobs = list(_jobs(path, out, task))
     if not task.folder:
         for target in task.targets(jobs[0].target):
             check_output(target, overwrite=overwrite)
-    editor = load_editor(domain, device)
-    plan = editor.plan(
-        prompt, strength=number_or_auto(strength, "strength"), neutral=neutral,
-        num_channels=count_or_auto(num_channels), method=method, also=also_pairs(also), edits=saved_edits(edit),
-        keep_identity=keep_identity, refine=refine, seed=seed, **(method_options or {}),
-    )  # fmt: skip
+    where = Path(domain).expanduser()
+    editor = load_editor(str(where.absolute()) if task.folder and where.exists() else domain, device)
+    request: dict[str, Any] = {
+        "prompt": prompt, "strength": number_or_auto(strength, "strength"), "neutral": neutral,
+        "num_channels": count_or_auto(num_channels), "method": method, "also": also_pairs(also),
+        "edits": [(os.path.abspath(file), factor) for file, factor in saved_edits(edit)],
+        "keep_identity": keep_identity, "refine": refine, "seed": seed, **(method_options or {}),
+    }  # fmt: skip
+    plan = editor.plan(**request)
     if show_retrieved:
         _write_retrieved(plan, editor, jobs[0].target, task)
-    _edit_all(editor, plan, jobs, task)
+    if task.folder:
+        _edit_folder(editor, request, plan, jobs, task, force, worker_device(force, device))
+    else:
+        _edit_one(editor, plan, jobs[0], task)
     records = [job.record for job in jobs if job.record is not None]
     console.write_json(records if task.folder else records[0] if records else None, json, overwrite=overwrite)
     _end(jobs, task)
@@ -170,43 +186,88 @@ def _jobs(path: Path, out: str | None, task: _Task) -> Iterable[_Job]:
         yield _Job(photo, folder / f"{stem}-{task.name}.png")
 
 
-def _edit_all(editor: Editor, plan: Plan, jobs: list[_Job], task: _Task) -> None:
-    """Edit every photo, in batches; of a folder, the good ones are done and the bad ones kept for the end."""
+def _edit_one(editor: Editor, plan: Plan, job: _Job, task: _Task) -> None:
     with console.progress_bar("editing") as tell:
-        for start in range(0, len(jobs), BATCH):
-            opened: list[tuple[_Job, Source]] = []
-            for job in jobs[start : start + BATCH]:
-                with _kept(job, task):
-                    source = editor.open(job.photo)
-                    if not (task.folder and _is_done(editor, plan, source, job, task)):
-                        opened.append((job, source))
-            latents = editor.invert_sources([source for _, source in opened], refine=plan.refine)
-            for (job, source), latent in zip(opened, latents, strict=True):
-                with _kept(job, task):
-                    started = time.perf_counter()
-                    result = editor.carry_out(plan, source, latent=latent, progress=None if task.folder else tell)
-                    _write(result, job, task, time.perf_counter() - started)
-            if task.folder:
-                tell(min(start + BATCH, len(jobs)), len(jobs))
+        source = editor.open(job.photo)
+        latent = editor.invert_source(source, refine=plan.refine)
+        started = time.perf_counter()
+        result = editor.carry_out(plan, source, latent=latent, progress=tell)
+        _write(result, job, task, time.perf_counter() - started)
+
+
+def _edit_folder(
+    editor: Editor,
+    request: dict[str, Any],
+    plan: Plan,
+    jobs: list[_Job],
+    task: _Task,
+    engine: Engine,
+    device: str | None,
+) -> None:
+    """Edit those photos that are not done yet; the good ones are written as they come, the bad ones kept for the end.
+
+    The folder of the results is its own job: what is done says so in its record, and is not done again.
+    """
+    from ..files import remove_unfinished
+    from ..jobs.lock import locked
+    from ..shards import edit_arguments, edited_photos, usual_threads
+
+    folder = jobs[0].target.parent
+    with locked(folder), console.progress_bar("editing") as tell:
+        remove_unfinished(folder)
+        todo = []
+        for job in jobs:
+            with _kept(job):
+                if not _is_done(editor, plan, job, task):
+                    todo.append(job)
+        done = len(jobs) - len(todo)
+        tell(done, len(jobs))
+        common = edit_arguments(editor, request, plan, before_after=task.writes_before_after, device=device)
+        size = BATCH if plan.refine and common["device"] != "cpu" else 1
+        groups = dict(enumerate(todo[start : start + size] for start in range(0, len(todo), size)))
+        shards = {i: {**common, "photos": [os.path.abspath(job.photo) for job in group]} for i, group in groups.items()}
+        function = f"{edited_photos.__module__}:edit_shard"
+        with closing(engine.run(function, shards, threads=usual_threads(engine))) as finished:
+            for number, content in finished:
+                for job, (told, files) in zip(groups[number], edited_photos(content), strict=True):
+                    with _kept(job):
+                        if isinstance(told, TextmorphError):
+                            raise told
+                        _write_files(files, job, task)
+                        job.record = told
+                        for warning in told["warnings"]:
+                            say_warning(f"{job.photo.name}: {warning}")
+                    done += 1
+                tell(done, len(jobs))
+
+
+def _write_files(files: dict[str, bytes], job: _Job, task: _Task) -> None:
+    targets = dict(zip(("picture.png", "before-after.png"), task.targets(job.target), strict=False))
+    same = {name for name, target in targets.items() if target.is_file() and target.read_bytes() == files[name]}
+    for target in (target for name, target in targets.items() if name not in same):
+        check_output(target, overwrite=task.overwrite)
+    for name, target in sorted(targets.items()):  # the picture last: it says that all is done
+        if name not in same:  # of a run that was killed between the two
+            write_bytes(target, files[name], overwrite=task.overwrite)
 
 
 class _kept:
-    """Keeps an error about one photo of a folder, so that the others are done; with a single photo it goes on."""
+    """Keeps an error about one photo of a folder, so that the others are done."""
 
-    def __init__(self, job: _Job, task: _Task) -> None:
-        self.job, self.task = job, task
+    def __init__(self, job: _Job) -> None:
+        self.job = job
 
     def __enter__(self) -> None:
         return None
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> bool:
-        if not (self.task.folder and isinstance(error, TextmorphError)):
+        if not isinstance(error, TextmorphError):
             return False
         self.job.error = error
         return True
 
 
-def _is_done(editor: Editor, plan: Plan, source: Source, job: _Job, task: _Task) -> bool:
+def _is_done(editor: Editor, plan: Plan, job: _Job, task: _Task) -> bool:
     """Whether the result is there already, made by this very plan; any other file that is there is an error."""
     from ..record import read_record
 
@@ -216,7 +277,7 @@ def _is_done(editor: Editor, plan: Plan, source: Source, job: _Job, task: _Task)
         record = read_record(job.target)
     except InputError:
         record = {}
-    if editor.is_done(record, plan, source):
+    if editor.is_done(record, plan, editor.open(job.photo)):
         job.record, job.skipped = record, True
         return True
     check_output(job.target)
@@ -233,10 +294,6 @@ def _write(result: Result, job: _Job, task: _Task, seconds: float) -> None:
 
         beside = job.target.with_name(f"{job.target.stem}-before-after.png")
         write_image(result.before_after(), beside, overwrite=task.overwrite)
-    if task.folder:
-        for warning in result.warnings:
-            say_warning(f"{job.photo.name}: {warning}")
-        return
     say(str(job.target), style="bold", quiet=task.quiet)
     if task.writes_before_after:
         say(f"  before and after: {beside}", quiet=task.quiet)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import closing
 from dataclasses import asdict
 from dataclasses import fields as dataclass_fields
 from pathlib import Path
@@ -11,13 +12,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import DomainError, InputError, LatentError, OptionError
-from ..files import check_output, written_whole
+from ..files import check_output, write_bytes, written_whole
 from . import console
 from .console import command, say
-from .options import Device, Domain, Json, Neutral, Overwrite, Seed
+from .engines import make_engine, worker_device
+from .options import Device, Domain, EngineName, Json, Neutral, Overwrite, Seed, Workers
 
 if TYPE_CHECKING:
     from ..domains import Domain as Networks
+    from ..jobs.engine import Engine
     from ..latents import Latent
 
 mapper_app = typer.Typer(help="Latent mappers: train once per wish, then edit in one pass.", no_args_is_help=True)
@@ -88,6 +91,8 @@ def train(
     ] = None,
     overwrite: Overwrite = False,
     seed: Seed = 0,
+    engine: EngineName = "process",
+    workers: Workers = None,
     domain: Domain = "portraits",
     device: Device = None,
 ) -> None:
@@ -103,6 +108,10 @@ def train(
         "patience": patience, "seed": seed, "levels": None if levels is None else _words(levels),
     }  # fmt: skip
     wishes = _wishes(prompts or [], photo)
+    force = make_engine(engine, workers)
+    spread = force != make_engine("process", None)
+    if spread and photo is not None:
+        raise OptionError("--engine and --workers share out several texts; one --photo has no use for them")
     if out is not None and len(wishes) > 1 and Path(out).suffix:
         raise OptionError(f"--out is a folder where there are several texts, not the file {out}")
     folders = {name: _run_folder(run, name, alone=len(wishes) == 1) for name in wishes}
@@ -113,6 +122,7 @@ def train(
         )
         for name in wishes
     }
+    from ..edits import load_edit
     from ..jobs.run_folder import check_run
 
     going_on = {name: resume and (len(wishes) == 1 or folder.is_dir()) for name, folder in folders.items()}
@@ -127,20 +137,62 @@ def train(
         face = read_image(Path(photo).expanduser())
     kept = next(iter(folders.values())) / f"inputs-{num_latents}-{truncation}-{seed}.safetensors"
     data = _latents(found, latents, photos, num_latents, truncation, seed, encode, keep=kept)
+    wished = (neutral or found.neutral) if method.clip_loss == "directional" else None
+    if spread:
+        shared = console.make_folder(kept.parent) / "inputs-of-all.safetensors"
+        data.save(shared, overwrite=True)
+        _train_apart(force, worker_device(force, device), found, method, wishes, wished, shared, folders, save_seconds)
     for name, text in wishes.items():
-        with console.progress_bar(text or f"towards {photo}") as tell:
-            edit = method.train(
-                found.generator, found.embedder, target=text, photo=face,
-                neutral=(neutral or found.neutral) if method.clip_loss == "directional" else None, latents=data,
-                identity_embedder=found.identity, run=folders[name], save_seconds=save_seconds,
-                resume=going_on[name], progress=tell,
-            )  # fmt: skip
+        if not spread:
+            with console.progress_bar(text or f"towards {photo}") as tell:
+                method.train(
+                    found.generator, found.embedder, target=text, photo=face, neutral=wished, latents=data,
+                    identity_embedder=found.identity, run=folders[name], save_seconds=save_seconds,
+                    resume=going_on[name], progress=tell,
+                )  # fmt: skip
         with written_whole(files[name], overwrite=overwrite or resume) as temporary:
             shutil.copyfile(folders[name] / "mapper.safetensors", temporary)
-        told = edit.provenance
+        told = load_edit(files[name]).provenance
         say(str(files[name]), style="bold")
         say(f"  {told['steps']} steps; best on held-out latents at {told['best_step']}: {told['held_out_loss']:.4f}")
         say(f"  textmorph edit PHOTO --edit {files[name]}:1.0")
+
+
+def _train_apart(
+    engine: Engine,
+    device: str | None,
+    found: Networks,
+    method: Any,
+    wishes: dict[str, str | None],
+    neutral: str | None,
+    latents: Path,
+    folders: dict[str, Path],
+    save_seconds: float,
+) -> None:
+    """Train every mapper in a worker, each in its own run folder; what a killed worker has saved is gone on with."""
+    from ..editor import Editor
+    from ..shards import mapper_parts, mapper_shard, remember, usual_threads
+
+    editor = Editor(found)
+    common: dict[str, Any] = {
+        **remember(editor, device), "parts": mapper_parts(editor), "method": asdict(method), "neutral": neutral,
+        "latents": str(latents.absolute()), "save_seconds": save_seconds,
+    }  # fmt: skip
+    shards = {
+        number: {**common, "target": text, "run": str(folders[name].absolute())}
+        for number, (name, text) in enumerate(wishes.items())
+    }
+    function = f"{mapper_shard.__module__}:{mapper_shard.__name__}"
+    names = list(wishes)
+    with (
+        console.progress_bar("training") as tell,
+        closing(engine.run(function, shards, threads=usual_threads(engine))) as finished,
+    ):
+        tell(0, len(shards))
+        for done, (number, content) in enumerate(finished, 1):
+            result = console.make_folder(folders[names[number]]) / "mapper.safetensors"  # of another machine, perhaps
+            write_bytes(result, content, overwrite=True)
+            tell(done, len(shards))
 
 
 @mapper_app.command("consistency")

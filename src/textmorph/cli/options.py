@@ -46,6 +46,7 @@ SELECTING = ("global", "svm")
 
 OUTPUT = "Output"
 NETWORKS = "Networks"
+ENGINE = "Who computes"
 PANELS = {
     SELECTING: "Of the methods global and svm",
     ("svm",): "Of the method svm",
@@ -110,6 +111,24 @@ Edits = Annotated[
     list[str] | None,
     typer.Option("--edit", metavar="FILE[:STRENGTH]", help="A saved edit, direction or mapper; repeatable."),
 ]
+EngineName = Annotated[
+    str,
+    typer.Option("--engine", help="process: this machine; ray: a cluster, see docs/jobs.md.", rich_help_panel=ENGINE),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        "--workers", min=1, help="At once; default: this process alone, or all of a cluster.", rich_help_panel=ENGINE
+    ),
+]
+JobFolder = Annotated[
+    str | None,
+    typer.Option(
+        "--job", metavar="FOLDER", rich_help_panel=ENGINE,
+        help="Keep the finished parts here. Default: beside the result, while it is made. Killed, the same command"
+        " goes on.",
+    ),
+]  # fmt: skip
 
 
 def join_pairs(arguments: list[str]) -> list[str]:

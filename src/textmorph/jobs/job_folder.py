@@ -231,9 +231,13 @@ def settle_job(path: str | os.PathLike[str]) -> None:
         _remove(path)
 
 
-def is_job(path: str | os.PathLike[str]) -> bool:
-    """Whether a job was begun in this folder."""
-    return (Path(path) / JOB).exists()
+def noted_job(path: str | os.PathLike[str]) -> dict[str, Any] | None:
+    """What was noted of the job in this folder, see `Job.about`; None where none was begun.
+
+    Raises:
+        JobError: the note is damaged.
+    """
+    return _read(Path(path)) if (Path(path) / JOB).exists() else None
 
 
 def _check(path: Path) -> None:
