@@ -52,12 +52,9 @@ BEGIN = """() => [
 ]"""
 
 TOOLS = [
-    ("Keep", "keep", {"do": "keep"}),
     ("Save picture", "download-picture", {"do": "save", "what": "picture"}),
+    ("Keep", "keep", {"do": "keep"}),
     ("Make a video", "make-morph", {"do": "morph"}),
-    ("Save all wishes as one", "download-direction", {"do": "save", "what": "direction"}),
-    ("Save latent", "download-latent", {"do": "save", "what": "latent"}),
-    ("Save state", "save-state", {"do": "save", "what": "state"}),
     ("Make a link", "make-link", {"do": "link"}),
 ]
 STEPS = [("Undo", "undo"), ("Redo", "redo"), ("Reset", "reset")]
@@ -112,10 +109,10 @@ def build_page(handlers: Handlers) -> gr.Blocks:
                     gr.Markdown(METHODS_TOLD)
                 with gr.Row(elem_classes="tools"):
                     tools = [(gr.Button(label, elem_id=id, size="sm", min_width=96), do) for label, id, do in TOOLS]
-        part["files"] = gr.HTML(
-            {}, html_template=asset("files.html"), js_on_load=asset("files.js"), elem_id="files",
-            apply_default_css=False,
-        )  # fmt: skip
+                part["files"] = gr.HTML(
+                    {}, html_template=asset("files.html"), js_on_load=asset("files.js"), elem_id="files",
+                    apply_default_css=False,
+                )  # fmt: skip
         gr.HTML("<h2>Gallery</h2>", apply_default_css=False, elem_classes="gallery-title")
         part["gallery"] = _picked("gallery")
         gr.HTML(HELP, apply_default_css=False)

@@ -92,10 +92,15 @@ def build_studio(
         gr.mount_gradio_app(
             app, page, path="/", server_name=settings.host, server_port=settings.port, footer_links=[],
             run_history=False, show_error=True, max_file_size=1, ssr_mode=False, enable_monitoring=False, pwa=False,
-            mcp_server=False, allowed_paths=[], blocked_paths=["/"], theme=theme(), css=asset("style.css"),
-            head=f'<meta name="referrer" content="no-referrer"><script>{asset("head.js")}</script>',
+            mcp_server=False, allowed_paths=[], blocked_paths=["/"], theme=theme(),
+            head=_head(),
         )  # fmt: skip
     return Built(studio=studio, handlers=handlers, page=page, app=Guard(app, settings), settings=settings)
+
+
+def _head() -> str:
+    """Style and first script, as they are: Gradio would put a prefix before every rule of a style that it is given."""
+    return f"<meta name='referrer' content='no-referrer'><style>{asset('style.css')}</style><script>{asset('head.js')}</script>"
 
 
 def _files(studio: Studio) -> Any:

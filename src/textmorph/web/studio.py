@@ -191,7 +191,7 @@ class Studio:
         plan = replace(editor.plan(row.text, strength="auto", method=row.method), edits=edits)
         result = editor.carry_out(plan, self.source(visit), latent=picture.latent, progress=progress)
         automatic = result.record["automatic"]
-        found = {"strength": automatic["strength"], "reason": automatic["reason"]}
+        found = {"strength": automatic["strength"], "reason": words.chosen(automatic)}
         if automatic["num_channels"] is not None:
             found["num_channels"] = automatic["num_channels"]
         with visit.lock:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ..domains import Domain
 from .session import Session
@@ -58,6 +59,25 @@ def identity_lost(kept: float, wanted: float) -> str:
         f"This may no longer be the same person: likeness {max(kept, 0):.0%}, lost below {wanted:.0%}. "
         "Less strength, or fewer channels, brings it back."
     )
+
+
+def chosen(automatic: Mapping[str, Any]) -> str:
+    """Why automatic strength is what it is, from the record's own account."""
+    tried = automatic["tried"]
+    best = max(one["gain"] for one in tried)
+    taken = next(
+        (one for one in tried
+         if (one["strength"], one["num_channels"]) == (automatic["strength"], automatic["num_channels"])),
+        tried[0],
+    )  # fmt: skip
+    likeness = "" if taken["identity"] is None else f"; likeness {max(taken['identity'], 0):.0%}"
+    if automatic["goal_met"]:
+        return f"the gentlest of {len(tried)} tries that plainly shows{likeness}"
+    if best <= 0:
+        return "nothing brought the picture closer to these words; other words may"
+    if taken["gain"] > 0:
+        return f"as far as it goes before the person is lost{likeness}"
+    return f"every effect cost the person too much; this is the mildest{likeness}"
 
 
 def describe(session: Session, *, drawn: bool) -> str:

@@ -4,6 +4,9 @@ const state = element.querySelector("#state-file");
 const link = element.querySelector(".link-line");
 element.querySelector("#choose-edit").addEventListener("click", () => edit.click());
 element.querySelector("#choose-state").addEventListener("click", () => state.click());
+for (const [id, what] of [["save-state", "state"], ["download-direction", "direction"], ["download-latent", "latent"]]) {
+  element.querySelector(`#${id}`).addEventListener("click", () => trigger("act", { do: "save", what }));
+}
 edit.addEventListener("change", () => {
   const chosen = edit.files[0];
   if (!chosen) return;
