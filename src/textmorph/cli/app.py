@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from .. import __version__
-from . import build, edits, mapper, morphs, pictures, weights
+from . import build, edits, mapper, morphs, pictures, serve, weights
 
 app = typer.Typer(
     help="Edit pictures with words.",
@@ -40,6 +40,7 @@ app.command("edit", rich_help_panel=EDITING)(edits.edit)
 app.command("grid", rich_help_panel=EDITING)(morphs.grid)
 app.command("sweep", rich_help_panel=EDITING)(morphs.sweep)
 app.command("replay", rich_help_panel=EDITING)(morphs.replay)
+app.command("serve", rich_help_panel=EDITING)(serve.serve)
 app.command("invert", rich_help_panel=PICTURES)(pictures.invert)
 app.command("sample", rich_help_panel=PICTURES)(pictures.sample)
 app.command("tune", rich_help_panel=PARTS)(build.tune)

@@ -17,7 +17,7 @@ T = TypeVar("T")
 View = dict[str, Any]
 log = logging.getLogger(__name__)
 
-UNEXPECTED = "something went wrong in the studio; what you asked for was not done"
+UNEXPECTED = "Something went wrong in the studio; what you asked for was not done"
 
 
 class Handlers:
@@ -115,7 +115,8 @@ class Handlers:
 def sentence(error: Exception) -> str:
     """An error as one sentence; of one that is not ours nothing is told but that it happened."""
     if isinstance(error, TextmorphError):
-        return " ".join(str(error).split())
+        said = " ".join(str(error).split())
+        return said[:1].upper() + said[1:]
     log.error("unexpected error in the studio", exc_info=error)
     return UNEXPECTED
 

@@ -32,6 +32,8 @@ HEADER = """\
     <span aria-hidden="true">◐</span></button>
 </header>"""
 
+NOTES = '<div role="status" aria-live="polite">${value}</div>'
+
 HELP = """\
 <details class="help"><summary>How it works, and what it cannot do</summary>
 <p>Say what the picture should show, as a whole phrase: <em>a person with purple hair</em>. The studio finds the
@@ -91,7 +93,9 @@ def build_page(handlers: Handlers) -> gr.Blocks:
                     {}, html_template=asset("stage.html"), js_on_load=asset("stage.js"), elem_id="stage",
                     apply_default_css=False,
                 )  # fmt: skip
-                part["notes"] = gr.HTML("", elem_id="notes", apply_default_css=False)
+                part["notes"] = gr.HTML(
+                    "", html_template=NOTES, elem_id="notes", apply_default_css=False,
+                )  # fmt: skip
             with gr.Column(scale=5, min_width=320, elem_classes="right"):
                 with gr.Row(elem_classes="wish-line", equal_height=True):
                     part["wish"] = gr.Textbox(
@@ -122,7 +126,7 @@ def build_page(handlers: Handlers) -> gr.Blocks:
         page.load(tie.begin, [key, token], tie.outputs, js=BEGIN, **QUIET)
         for name in ("stage", "rows", "ideas", "gallery", "files"):
             part[name].act(tie.asked, [key], tie.outputs, trigger_mode="multiple", **QUIET)
-        part["rows"].moving(tie.moving, [key], [part["stage"], part["notes"]], trigger_mode="always_last", **QUIET)
+        part["rows"].moving(tie.moving, [key], [part["stage"], part["notes"]], trigger_mode="multiple", **QUIET)
         gr.on(
             [part["wish"].submit, go.click], tie.wish, [key, part["wish"], method], tie.outputs, trigger_mode="once",
             **QUIET,

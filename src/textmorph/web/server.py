@@ -100,7 +100,8 @@ def build_studio(
 
 def _head() -> str:
     """Style and first script, as they are: Gradio would put a prefix before every rule of a style that it is given."""
-    return f"<meta name='referrer' content='no-referrer'><style>{asset('style.css')}</style><script>{asset('head.js')}</script>"
+    style, script = asset("style.css"), asset("head.js")
+    return f'<meta name="referrer" content="no-referrer"><style>{style}</style><script>{script}</script>'
 
 
 def _files(studio: Studio) -> Any:

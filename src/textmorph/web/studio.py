@@ -186,7 +186,8 @@ class Studio:
         editor, picture = self.editor(visit), self.picture(visit)
         others = [replace(one, on=one.on and one.id != row.id) for one in visit.session.rows]
         edits = tuple(
-            SavedEdit(edit=e, strength=s, about={}) for e, s in self.pairs(visit, Session(rows=tuple(others)))
+            SavedEdit(edit=e, strength=s, about={"kind": "saved"})
+            for e, s in self.pairs(visit, Session(rows=tuple(others)))
         )
         plan = replace(editor.plan(row.text, strength="auto", method=row.method), edits=edits)
         result = editor.carry_out(plan, self.source(visit), latent=picture.latent, progress=progress)

@@ -24,11 +24,23 @@ function say(slider) {
 element.addEventListener("input", (event) => {
   if (!event.target.matches("input.range")) return;
   say(event.target);
-  window.studioMoves = (window.studioMoves || 0) + 1;
-  trigger("moving", { ...values(event.target), at: Date.now() });
+  move({ ...values(event.target), at: Date.now() });
 });
+
+// One question at a time; of those that come meanwhile the last one is asked when the answer is there.
+let asked = 0;
+let next = null;
+function move(what) {
+  if (asked && Date.now() - asked < 1500) { next = what; return; }
+  asked = Date.now();
+  next = null;
+  trigger("moving", what);
+}
+window.addEventListener("studio-moved", () => { asked = 0; if (next) move(next); });
+
 element.addEventListener("change", (event) => {
   const input = event.target;
+  if (input.matches("input.range")) next = null;
   if (input.matches("input.range")) trigger("act", { do: "change", at: Date.now(), ...values(input) });
   if (input.matches("input.on")) {
     trigger("act", { do: "change", at: Date.now(), row: Number(rowOf(input).dataset.row), on: input.checked });

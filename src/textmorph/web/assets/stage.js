@@ -114,6 +114,7 @@ function update() {
   if (value.refused) word(value.refused);
   if (value.open === undefined) return;
   const quick = value.quality === "preview";
+  if (quick) window.dispatchEvent(new Event("studio-moved"));
   const version = value.version || 0;
   // An answer that comes late, to what was asked for before, is not shown.
   if (version && version < shown.version) return;
