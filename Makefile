@@ -91,3 +91,8 @@ benchmark-speed: dev
 .PHONY: benchmark-studio
 benchmark-studio: dev
 	$(BIN)/python -m benchmarks.studio $(OPTIONS)
+
+# make benchmark-kills   kill -9 banks, corpora and edits of folders 200 times, here and on Ray; compare bit by bit
+.PHONY: benchmark-kills
+benchmark-kills: dev
+	$(BIN)/python -m benchmarks.job_kills --results benchmarks/results/job-kills.json $(OPTIONS)
