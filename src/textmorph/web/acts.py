@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from ..errors import InputError, OptionError
-from . import markup, pictures, products, words
+from . import markup, pictures, products, saved, words
 from .handlers import Handlers, count, sentence, text
 from .shelf import PARTS
 from .visits import Visit
@@ -168,6 +168,7 @@ class Acts:
         def watch(step: int, steps: int, image: str | None) -> None:
             now.update(step=step, steps=steps, image=image or now["image"])
 
+        visit.stop.clear()
         task = asyncio.create_task(self.handlers.run(visit, self.studio.optimize, said, watch, long=True))
         yield {"stop": True, "notes": markup.notes([], busy="Waiting for a turn…")}
         seen = None
@@ -182,12 +183,10 @@ class Acts:
                 patch["stage"] = {"open": None, "after": seen, "quality": "preview"}
             if patch:
                 yield patch
-        try:
-            task.result()
-        finally:
-            yield {"stop": False}
+        yield {"stop": False}
+        task.result()
         async for patch in self._drawn(visit):
-            yield {**patch, "wish": "", "stop": False}
+            yield {**patch, "wish": ""}
 
     async def _change(self, visit: Visit, asked: dict[str, Any]) -> AsyncIterator[Patch]:
         await self.handlers.run(visit, self.studio.change, _row(asked), **self.handlers.values(asked))
@@ -213,7 +212,8 @@ class Acts:
             yield patch
 
     async def _restore(self, visit: Visit, asked: dict[str, Any]) -> AsyncIterator[Patch]:
-        await self.handlers.run(visit, self.studio.restore, text(asked.get("state")))
+        state = text(asked.get("state"))
+        await self.handlers.run(visit, lambda v: saved.restore(self.studio, v, state))
         async for patch in self._drawn(visit, ideas=True):
             yield patch | {"domain": visit.domain}
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from . import pictures, products
+from . import pictures, products, saved
 from .handlers import Handlers, sentence
 from .visits import Visit
 
@@ -127,7 +127,7 @@ def offer(handlers: Handlers) -> None:
 
     async def restore(visit: str, state: str) -> dict[str, Any]:
         """Go on from the text of a state file."""
-        await run(known(visit), studio.restore, state)
+        await run(known(visit), lambda v: saved.restore(studio, v, state))
         return await handlers.current(known(visit))
 
     async def link(visit: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from ..errors import InputError, OptionError, TextmorphError
-from . import markup, pictures
+from . import markup, pictures, saved
 from .studio import Shown, Studio
 from .turns import Turns
 from .visits import Visit
@@ -59,6 +59,7 @@ class Handlers:
     ) -> View:
         """A wish with everything settled."""
         if method == "optimize":
+            visit.stop.clear()
             await self.run(visit, self.studio.optimize, words, lambda *_: None, long=True)
         else:
             values = self.values({"strength": strength, "num_channels": num_channels})
@@ -79,7 +80,7 @@ class Handlers:
 
     async def link(self, visit: Visit) -> View:
         """A new link to what is on the table."""
-        state = await self.run(visit, self.studio.state)
+        state = await self.run(visit, lambda v: saved.save(self.studio, v))
         token = self.studio.visits.make_link(state.encode())
         return {"token": token, "path": f"/#open={token}", "hours": self.studio.settings.lifetime_hours}
 
@@ -88,7 +89,7 @@ class Handlers:
         state = self.studio.visits.open_link(token)
         visit = self.studio.visits.start()
         try:
-            await self.run(visit, self.studio.restore, state)
+            await self.run(visit, lambda v: saved.restore(self.studio, v, state))
         except TextmorphError:
             self.studio.visits.end(visit)
             raise

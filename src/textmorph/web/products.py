@@ -10,19 +10,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..domains import file_sha256
 from ..edits import Direction, apply_edits
 from ..errors import OptionError
 from ..files import write_bytes
 from ..images import write_image
 from ..latents import Latent
-from ..plans import Plan
+from ..plans import Plan, SavedEdit
 from ..record import Result
 from ..series import grid
 from ..strength import CHANNEL_COUNTS
 from ..videos import bounced, write_video
 from ..wishes import Progress
-from . import pictures, words
-from .session import Session
+from . import pictures, saved, words
+from .session import Row, Session
 from .studio import Studio
 from .visits import Item, Visit
 
@@ -37,13 +38,39 @@ def result(studio: Studio, visit: Visit) -> Result:
     """The picture as the editor makes it, with its record."""
     editor, picture = studio.editor(visit), studio.picture(visit)
     source = studio.source(visit, picture.latent if picture.drawn else None)
-    plan: Plan = studio.plan(visit)
-    if plan.wish is None and not plan.edits:
+    wanted = plan(studio, visit)
+    if wanted.wish is None and not wanted.edits:
         made = editor.present(picture.latent, request={"studio": "no wishes"}, source=source)
     else:
-        made = editor.carry_out(plan, source, latent=picture.latent)
+        made = editor.carry_out(wanted, source, latent=picture.latent)
     made.record["domain"] = {"name": editor.domain.name, "folder": ""}  # our folders are nobody else's business
     return made
+
+
+def plan(studio: Studio, visit: Visit) -> Plan:
+    """The wishes that count, as the editor's own plan."""
+    texts = [
+        (studio.make(visit, r.text, r.method, r.num_channels), r) for r in visit.session.counting if r.file is None
+    ]
+    files = [row for row in visit.session.counting if row.file is not None]
+    return Plan(
+        wish=texts[0][0] if texts else None,
+        strength=texts[0][1].strength if texts else None,
+        search_channels=False,
+        also=tuple((wish, row.strength) for wish, row in texts[1:]),
+        edits=tuple(_saved(studio, visit, row) for row in files),
+        keep_identity=studio.editor(visit).domain.keep_identity,
+        refine=0,
+        seed=0,
+    )
+
+
+def _saved(studio: Studio, visit: Visit, row: Row) -> SavedEdit:
+    """A saved edit as the record tells it: by the name under which it can be downloaded, not by our folders."""
+    edit = studio.find(visit, row)
+    sha256 = file_sha256(visit.folder / str(row.file))
+    about = {"kind": "saved", "file": f"textmorph-{row.file}", "sha256": sha256, "strength": row.strength}
+    return SavedEdit(edit=edit, strength=row.strength, about={**about, "provenance": edit.provenance})
 
 
 def save(studio: Studio, visit: Visit, what: str, id: int = 0) -> str:
@@ -60,10 +87,13 @@ def save(studio: Studio, visit: Visit, what: str, id: int = 0) -> str:
         "picture": (".png", lambda path: result(studio, visit).save(path)),
         "latent": (".safetensors", lambda path: studio.edited(visit).save(path)),
         "direction": (".safetensors", lambda path: direction(studio, visit, id).save(path)),
-        "state": (".json", lambda path: write_bytes(path, studio.state(visit).encode())),
+        "state": (".json", lambda path: write_bytes(path, saved.save(studio, visit).encode())),
     }
     if what not in makers:
         raise OptionError(f"there is nothing called {what[:40]!r} to download; there is: {', '.join(makers)}")
+    file = visit.session.row(id).file if what == "direction" and id else None
+    if file is not None:  # as it is, to the last bit, so that a picture's record finds it
+        return visit.offer(file).name
     suffix, make = makers[what]
     return _offer(visit, what, suffix, make)
 
@@ -88,9 +118,9 @@ def sheet(studio: Studio, visit: Visit, id: int, *, progress: Progress | None = 
     source = studio.source(visit, studio.edited(visit, rest))
     counts = tuple(sorted({*(editor.domain.channel_counts or CHANNEL_COUNTS), row.num_channels}))
     strength = row.strength or editor.domain.strength or row.reach / 3
-    plan = editor.plan(row.text, strength=strength, num_channels=row.num_channels, method=row.method)
+    wanted = editor.plan(row.text, strength=strength, num_channels=row.num_channels, method=row.method)
     strengths = sorted(round(part * strength, 2) for part in SHEET_STEPS)
-    made = grid(editor, plan, source, strengths=strengths, channel_counts=counts, progress=progress)
+    made = grid(editor, wanted, source, strengths=strengths, channel_counts=counts, progress=progress)
     page = made.sheet()
     name = _offer(visit, "sheet", ".png", lambda path: write_image(page, path))
     return _keep(studio, visit, f"{row.text}: every strength", pictures.thumbnail(page, 320), file=name)
@@ -154,5 +184,6 @@ def _offer(visit: Visit, stem: str, suffix: str, make: Callable[[Any], None]) ->
     with visit.lock:
         for old in list(visit.files)[:-MAX_FILES]:
             visit.files.remove(old)
-            (visit.folder / old).unlink(missing_ok=True)
+            if not old.startswith("edit-"):  # a wish may still need it
+                (visit.folder / old).unlink(missing_ok=True)
     return name

@@ -37,6 +37,7 @@ TYPES = {
     ".gif": "image/gif",
     ".json": "application/json",
     ".safetensors": "application/octet-stream",
+    ".pt": "application/octet-stream",
 }
 
 

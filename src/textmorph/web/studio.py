@@ -18,22 +18,20 @@ from torch import Tensor
 
 from ..editor import Editor
 from ..edits import Direction, Edit, Residual, apply_edits, load_edit
-from ..errors import DomainError, InputError, LatentError, OptionError, TextmorphError
+from ..errors import InputError, LatentError, OptionError, TextmorphError
 from ..evaluation import identity_kept
 from ..files import write_bytes
-from ..fingerprint import fingerprint
 from ..images import to_pil
 from ..latents import Latent
-from ..plans import Plan, SavedEdit
+from ..plans import SavedEdit
 from ..prompts import check_prompt
 from ..sources import Source
 from ..strength import STRENGTHS
 from ..wishes import Progress, Wish, make_wish
 from . import pictures, words
-from .session import History, Row, Session
+from .session import Row, Session
 from .settings import Settings
 from .shelf import Shelf
-from .state import State, read_state
 from .suggestions import short, suggest
 from .visits import Picture, Visit, Visits
 
@@ -100,7 +98,7 @@ class Studio:
         latent = editor.generator.to_space(editor.generator.sample(1, seed=seed, truncation=0.8), "w+")
         photo = to_pil(editor.render(latent))
         about = editor.open(latent).about | {"sample": {"seed": seed, "truncation": 0.8}}
-        self._place(visit, photo, latent, about=about, notes=(), drawn=True)
+        self.place(visit, photo, latent, about=about, notes=(), drawn=True)
 
     def choose_domain(self, visit: Visit, name: str) -> None:
         """Go over to another domain; a photo comes along, wishes do not."""
@@ -117,9 +115,9 @@ class Studio:
         photo = to_pil(source.image)  # another domain's photo changes its size
         source = self.editor(visit).open(photo)
         latent = self.editor(visit).invert_source(source)
-        self._place(visit, photo, latent, about=source.about, notes=notes, drawn=False)
+        self.place(visit, photo, latent, about=source.about, notes=notes, drawn=False)
 
-    def _place(
+    def place(
         self,
         visit: Visit,
         photo: Image.Image,
@@ -163,7 +161,7 @@ class Studio:
     ) -> Row:  # fmt: skip
         """Add a wish with first values; `settle` finds better ones where none were given."""
         self._room(visit)
-        wish = self._make(visit, check_prompt(text), method, num_channels)
+        wish = self.make(visit, check_prompt(text), method, num_channels)
         first = self.editor(visit).domain.strength or FIRST_STRENGTH
         session = visit.session.add(
             wish.prompt,
@@ -208,7 +206,8 @@ class Studio:
         wish = make_wish(
             editor.domain, check_prompt(text), method="optimize", options={"steps": self.settings.optimize_steps}
         )
-        visit.stop.clear()
+        if visit.stop.is_set():
+            raise OptionError("stopped before it began")
         shown = 0.0
 
         def callback(step: int, image: Callable[[], Tensor], loss: float) -> None:
@@ -298,7 +297,7 @@ class Studio:
             given["reason"] = ""
         return visit.session.change(id, **given)
 
-    def _make(self, visit: Visit, text: str, method: str, num_channels: int | None) -> Wish:
+    def make(self, visit: Visit, text: str, method: str, num_channels: int | None) -> Wish:
         return make_wish(self.editor(visit).domain, text, method=method, num_channels=num_channels)
 
     def _room(self, visit: Visit) -> None:
@@ -340,10 +339,10 @@ class Studio:
             if row.file is not None:
                 edit = load_edit(visit.folder / row.file)
             else:
-                wish = self._make(visit, row.text, row.method, row.num_channels)
+                wish = self.make(visit, row.text, row.method, row.num_channels)
                 edit = self.editor(visit).find(wish, self.picture(visit).latent)
             with visit.lock:
-                if len(visit.edits) >= 4 * MAX_EDITS:
+                if len(visit.edits) >= MAX_EDITS:
                     visit.edits.clear()
                 visit.edits[key] = edit
         return visit.edits[key]
@@ -397,91 +396,14 @@ class Studio:
         side = self.shelf.preview_resolution(visit.domain)
         found: list[tuple[str, str, str]] = []
         for text in suggest(editor, picture.inverted):
-            wish = self._make(visit, text, "global", None)
+            wish = self.make(visit, text, "global", None)
             strength = editor.domain.strength or FIRST_STRENGTH
             row = Row(id=1, text=text, strength=strength, num_channels=getattr(wish.recipe, "num_channels", None))
             image = editor.render(self.edited(visit, Session(rows=(row,))), resolution=side)
             found.append((text, short(text, editor.domain.neutral), pictures.thumbnail(image)))
         return found
 
-    # State
-
-    def state(self, visit: Visit) -> str:
-        """The picture and its wishes as text.
-
-        Raises:
-            OptionError: more than could be taken in again.
-        """
-        editor, picture = self.editor(visit), self.picture(visit)
-        files = [row.file for row in visit.session.rows if row.file is not None]
-        text = State(
-            domain=editor.domain.name, generator=fingerprint(editor.generator), photo=pictures.png_bytes(picture.photo),
-            about=picture.about, notes=picture.notes, drawn=picture.drawn, latent=picture.latent, session=visit.session,
-            edits={name: (visit.folder / name).read_bytes() for name in files},
-        ).to_json()  # fmt: skip
-        if len(text) > self.settings.max_upload_bytes:
-            raise OptionError("this state is too large, with all its saved edits; save the larger ones by themselves")
-        return text
-
-    def restore(self, visit: Visit, text: str | bytes) -> None:
-        """Go on where a state was saved."""
-        if len(text) > self.settings.max_upload_bytes:
-            raise InputError("this state file is too large")
-        state = read_state(text, max_rows=self.settings.max_rows)
-        if state.domain not in self.shelf.names:
-            raise DomainError(f"this state was made in the domain {state.domain[:80]!r}, which is not offered here")
-        editor = self.shelf.editor(state.domain)
-        if fingerprint(editor.generator) != state.generator:
-            raise DomainError("this state was made with another generator than the one of this domain")
-        photo = pictures.open_png(state.photo, side=int(editor.generator.resolution))
-        try:
-            editor.generator.to_space(state.latent, "s")
-        except (RuntimeError, TextmorphError) as error:
-            raise LatentError("the latent of this state does not fit the generator") from error
-        edits, names = {}, {}
-        for name, content in state.edits.items():
-            path = visit.folder / visit.new_name("edit", ".safetensors" if not name.endswith(".pt") else ".pt")
-            write_bytes(path, content)
-            try:
-                edits[path.name] = load_edit(path)
-            except TextmorphError as error:
-                path.unlink(missing_ok=True)
-                raise InputError("a saved edit in this state file cannot be read") from error
-            names[name] = path.name
-        rows = tuple(replace(row, file=names[row.file] if row.file is not None else None) for row in state.session.rows)
-        visit.domain = state.domain
-        self._place(visit, photo, state.latent, about=state.about, notes=state.notes, drawn=state.drawn)
-        with visit.lock:
-            visit.edits.update({("file", name): edit for name, edit in edits.items()})
-            visit.history = History(Session(rows=rows, next_id=state.session.next_id))
-
-    # For the record
-
-    def plan(self, visit: Visit) -> Plan:
-        """The wishes that count, as the editor's own plan."""
-        texts = [
-            (self._make(visit, r.text, r.method, r.num_channels), r) for r in visit.session.counting if r.file is None
-        ]
-        saved = [row for row in visit.session.counting if row.file is not None]
-        return Plan(
-            wish=texts[0][0] if texts else None,
-            strength=texts[0][1].strength if texts else None,
-            search_channels=False,
-            also=tuple((wish, row.strength) for wish, row in texts[1:]),
-            edits=tuple(self._saved(visit, row) for row in saved),
-            keep_identity=self.editor(visit).domain.keep_identity,
-            refine=0,
-            seed=0,
-        )
-
-    def _saved(self, visit: Visit, row: Row) -> SavedEdit:
-        """A saved edit as the record tells it: by the name under which it can be downloaded, not by our folders."""
-        from ..domains import file_sha256
-
-        edit = self.find(visit, row)
-        sha256 = file_sha256(visit.folder / str(row.file))
-        about = {"kind": "saved", "file": row.file, "sha256": sha256, "strength": row.strength}
-        return SavedEdit(edit=edit, strength=row.strength, about={**about, "provenance": edit.provenance})
+    # For programs
 
     def wishes(self, visit: Visit) -> list[dict[str, Any]]:
         """The wishes as JSON."""

@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from ..latents import Latent
 
 KEY = re.compile(r"[A-Za-z0-9_-]{43}")
-FILE_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\.(png|mp4|gif|safetensors|json)")
+FILE_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\.(png|mp4|gif|safetensors|pt|json)")
 IDLE = 3600.0
-"""Seconds after which a visitor may have to make room for another."""
+"""Seconds after which a visitor may have to make room for another; one without a picture much sooner."""
 
 Clock = Callable[[], float]
 
@@ -117,7 +117,8 @@ class Visit:
         """
         if not FILE_NAME.fullmatch(name):
             raise OptionError(f"no file of the studio is called {name!r}")
-        self.files.append(name)
+        if name not in self.files:
+            self.files.append(name)
         return self.folder / name
 
     def empty(self) -> None:
@@ -248,8 +249,9 @@ class Visits:
     def _make_room(self) -> None:
         if len(self._open) < self._settings.max_visits:
             return
-        idlest = min(self._open.values(), key=lambda visit: visit.touched)
-        if self._clock() - idlest.touched < min(IDLE, self._settings.lifetime):
+        idlest = min(self._open.values(), key=lambda visit: (visit.picture is not None, visit.touched))
+        patience = IDLE if idlest.picture is not None else IDLE / 60
+        if self._clock() - idlest.touched < min(patience, self._settings.lifetime):
             raise OptionError("the studio is full; try again later")
         self._end(idlest)
 

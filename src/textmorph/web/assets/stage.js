@@ -92,7 +92,12 @@ function showBefore() {
   element.querySelectorAll(".side").forEach((side) => side.setAttribute("aria-pressed", side.dataset.before === before));
   find("#before").src = find(`#${before}`).src;
 }
-find("#new-picture").addEventListener("click", () => { stage.dataset.open = "no"; find("#choose").focus(); });
+find("#new-picture").addEventListener("click", () => {
+  stage.dataset.open = "no";
+  stage.dataset.back = "yes";
+  find("#choose").focus();
+});
+find("#back").addEventListener("click", () => { stage.dataset.open = "yes"; find("#new-picture").focus(); });
 
 document.addEventListener("keydown", (event) => {
   const writing = event.target.closest("textarea, input[type=text], input:not([type])");
@@ -109,7 +114,10 @@ document.addEventListener("keydown", (event) => {
 function update() {
   const value = props.value;
   delete stage.dataset.waiting;
-  if (value.visit) sessionStorage.setItem("studio-visit", value.visit);
+  if (value.visit) {
+    sessionStorage.setItem("studio-visit", value.visit);
+    if (location.hash.startsWith("#open=")) history.replaceState(null, "", location.pathname);
+  }
   if (value.samples !== undefined) find("#samples").innerHTML = value.samples;
   if (value.refused) word(value.refused);
   if (value.open === undefined) return;
@@ -120,6 +128,7 @@ function update() {
   if (version && version < shown.version) return;
   if (quick && value.at && value.at <= shown.at) return;
   shown = { version: version || shown.version, at: quick ? shown.at : value.at || shown.at };
+  if (value.open) delete stage.dataset.back;
   if (value.open !== null) stage.dataset.open = value.open ? "yes" : "no";
   if (value.photo) { find("#photo").src = value.photo; find("#reconstruction").src = value.reconstruction; showBefore(); }
   if (value.after) find("#after").src = value.after;

@@ -1,0 +1,73 @@
+"""A visit as text, to go on with later, from a file or a link; and back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ..edits import load_edit
+from ..errors import DomainError, InputError, LatentError, OptionError, TextmorphError
+from ..files import write_bytes
+from ..fingerprint import fingerprint
+from . import pictures
+from .session import History, Session
+from .state import State, read_state
+from .studio import MAX_EDITS, Studio
+from .visits import Visit
+
+
+def save(studio: Studio, visit: Visit) -> str:
+    """The picture and its wishes as text.
+
+    Raises:
+        OptionError: more than could be taken in again.
+    """
+    editor, picture = studio.editor(visit), studio.picture(visit)
+    files = [row.file for row in visit.session.rows if row.file is not None]
+    text = State(
+        domain=editor.domain.name, generator=fingerprint(editor.generator), photo=pictures.png_bytes(picture.photo),
+        about=picture.about, notes=picture.notes, drawn=picture.drawn, latent=picture.latent, session=visit.session,
+        edits={name: (visit.folder / name).read_bytes() for name in files},
+    ).to_json()  # fmt: skip
+    if len(text) > studio.settings.max_upload_bytes:
+        raise OptionError("this state is too large, with all its saved edits; save the larger ones by themselves")
+    return text
+
+
+def restore(studio: Studio, visit: Visit, text: str | bytes) -> None:
+    """Go on where a state was saved, in place of what is on the table.
+
+    Raises:
+        InputError: it is no state file, or a damaged one.
+        DomainError: it was made in a domain that is not offered here, or with other networks.
+    """
+    if len(text) > studio.settings.max_upload_bytes:
+        raise InputError("this state file is too large")
+    state = read_state(text, max_rows=studio.settings.max_rows)
+    if state.domain not in studio.shelf.names:
+        raise DomainError(f"this state was made in the domain {state.domain[:80]!r}, which is not offered here")
+    editor = studio.shelf.editor(state.domain)
+    if fingerprint(editor.generator) != state.generator:
+        raise DomainError("this state was made with another generator than the one of this domain")
+    photo = pictures.open_png(state.photo, side=int(editor.generator.resolution))
+    try:
+        editor.generator.to_space(state.latent, "s")
+    except (RuntimeError, TextmorphError) as error:
+        raise LatentError("the latent of this state does not fit the generator") from error
+    if len(state.edits) > MAX_EDITS:
+        raise InputError("this state holds too many saved edits")
+    edits, names = {}, {}
+    for name, content in state.edits.items():
+        path = visit.folder / visit.new_name("edit", ".safetensors" if not name.endswith(".pt") else ".pt")
+        write_bytes(path, content)
+        try:
+            edits[path.name] = load_edit(path)
+        except TextmorphError as error:
+            path.unlink(missing_ok=True)
+            raise InputError("a saved edit in this state file cannot be read") from error
+        names[name] = path.name
+    rows = tuple(replace(row, file=names[row.file] if row.file is not None else None) for row in state.session.rows)
+    visit.domain = state.domain
+    studio.place(visit, photo, state.latent, about=state.about, notes=state.notes, drawn=state.drawn)
+    with visit.lock:
+        visit.edits.update({("file", name): edit for name, edit in edits.items()})
+        visit.history = History(Session(rows=rows, next_id=state.session.next_id))
