@@ -161,13 +161,19 @@ def test_an_edit_of_a_folder_clears_what_a_killed_one_left_and_accepts_what_it_f
     assert {path.name: path.read_bytes() for path in (desk / "out").iterdir()} == whole
 
 
-def test_mappers_trained_by_two_workers_are_those_of_one(run: Run, desk: Path):
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("engine", ["process", "ray"])
+def test_mappers_trained_by_two_workers_are_those_of_one(
+    run: Run, desk: Path, engine: str, request: pytest.FixtureRequest
+):
+    if engine == "ray":
+        request.addfinalizer(pytest.importorskip("ray").shutdown)
     train = (
         "mapper", "train", "old", "purple", "--steps", 3, "--batch-size", 2, "--num-held-out", 2, "--validate-every", 2,
         "--num-latents", 6, "--domain", "{D}",
     )  # fmt: skip
     assert run(*train, "--out", "one/", "--run", "runs").code == 0
-    two = run(*train, "--out", "two/", "--run", "runs-of-two", "--workers", 2)
+    two = run(*train, "--out", "two/", "--run", "runs-of-two", "--engine", engine, "--workers", 2)
     assert two.code == 0, two.err
     for name in ("old.safetensors", "purple.safetensors"):
         assert (desk / "two" / name).read_bytes() == (desk / "one" / name).read_bytes()

@@ -9,6 +9,7 @@ import threading
 import time
 import warnings
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -99,11 +100,9 @@ def _computing() -> list[int]:
     """Actors that compute a shard now; Ray writes it into their titles."""
     found = []
     for entry in Path("/proc").iterdir():
-        try:
+        with suppress(OSError):
             if entry.name.isdigit() and b"ShardWorker.compute" in (entry / "cmdline").read_bytes():
                 found.append(int(entry.name))
-        except OSError:
-            continue
     return found
 
 

@@ -151,6 +151,11 @@ Worker = TypeVar("Worker")
 class Team(Protocol[Worker]):
     """Workers of one kind."""
 
+    @property
+    def complaint(self) -> str:
+        """Why the last one fell, as far as one can tell."""
+        ...
+
     def hire(self) -> Worker:
         """Start one; it answers `READY` when it is there."""
         ...
@@ -201,9 +206,9 @@ def spread(team: Team[Worker], shards: Mapping[int, Arguments], workers: int) ->
                     falls[task] += 1
                     waiting.appendleft(task)
                 if false_starts == ATTEMPTS:
-                    raise JobError(f"{ATTEMPTS} workers fell before they could begin; what they said stands above")
+                    raise JobError(f"{ATTEMPTS} workers fell before they could begin; {team.complaint}")
                 if task is not None and falls[task] == ATTEMPTS:
-                    raise JobError(f"{ATTEMPTS} workers fell over shard {task}; is there enough memory?")
+                    raise JobError(f"{ATTEMPTS} workers fell over shard {task}: too little memory? {team.complaint}")
                 busy[team.hire()] = None
             if time.monotonic() - begin > PATIENCE:
                 raise JobError(f"no worker could begin within {PATIENCE:.0f} s; is there a free processor, or GPU?")
@@ -245,6 +250,8 @@ class _Process:
 
 class _Processes:
     """Worker processes on this machine."""
+
+    complaint = "what they said stands above"
 
     def __init__(self, function: str, threads: int) -> None:
         self._about = function, threads

@@ -20,7 +20,7 @@ STORE = 256 << 20
 
 @dataclass(frozen=True, kw_only=True)
 class RayEngine:
-    """Computes shards on a Ray cluster: on that of `address`, or else on one started here, for this run.
+    """Computes shards on a Ray cluster: on that of `address`, or else one started here, which ends with the program.
 
     Every worker is an actor that keeps its networks loaded from shard to shard. Shards come back through Ray, so
     machines need no common folder for them, but textmorph, and the networks at the paths in the arguments.
@@ -53,20 +53,16 @@ class RayEngine:
         """As `Engine.run`."""
         if not shards:
             return
-        own = self._connect(threads)
-        try:
-            gpus = 1 if self.has_gpus else 0
-            free = _resource("GPU") if gpus else _resource("CPU") / threads
-            yield from spread(_Actors(function, threads, gpus), shards, self.workers or max(1, int(free)))
-        finally:
-            if own:
-                _ray().shutdown()
+        self._connect(threads)
+        gpus = 1 if self.has_gpus else 0
+        free = _resource("GPU") if gpus else _resource("CPU") / threads
+        yield from spread(_Actors(function, threads, gpus), shards, self.workers or max(1, int(free)))
 
-    def _connect(self, threads: int) -> bool:
-        """Join the cluster; says whether it has been started here and now."""
+    def _connect(self, threads: int) -> None:
+        """Join the cluster, or start it; nothing where this program is in one already."""
         ray = _ray()
         if ray.is_initialized():
-            return False
+            return
         address = self.address or os.environ.get(ADDRESS)
         quiet: dict[str, Any] = {"logging_level": "error", "log_to_driver": False}
         if address is None:
@@ -76,7 +72,6 @@ class RayEngine:
             ray.init(address=address or "local", **quiet)
         except (OSError, ValueError, RuntimeError) as error:  # ConnectionError is an OSError
             raise JobError(f"the Ray cluster {address or 'of this machine'} cannot be reached: {error}") from error
-        return True
 
 
 class _Actors:
@@ -89,6 +84,7 @@ class _Actors:
         self._actor = _ray().remote(**options)(ShardWorker)
         self._pending: dict[Any, Any] = {}  # what an actor will answer → the actor
         self._all: list[Any] = []
+        self.complaint = ""
 
     def hire(self) -> Any:
         worker = self._actor.remote(*self._about)
@@ -115,7 +111,8 @@ class _Actors:
             return given
         except ray.exceptions.RayTaskError as error:
             raise JobError(f"a Ray worker cannot run textmorph: {error}") from error
-        except ray.exceptions.RayError:  # its process or its machine is gone, or the answer with it
+        except ray.exceptions.RayError as error:  # its process or its machine is gone, or the answer with it
+            self.complaint = " ".join(str(error).split())[:300]
             return None
 
 
