@@ -303,6 +303,7 @@ def _choice_loss(
     prompts = [_class_texts(str(name)) for name in names]
     lines = [str(rng.choice(texts)) for values in prompts for texts in values]
     lines = [str(rng.choice(captions.TEMPLATES)).replace("{}", x) if rng.random() < 0.3 else x for x in lines]
+    lines = [_less(x, rng) if rng.random() < 0.5 else x for x in lines]
     with autocast():
         said = learner.texts(torch.tensor([e.ids for e in tok.encode_batch(lines)], device=seen.device))
     logits = seen @ said.t() * learner.clip.logit_scale.exp().clamp(max=100)
@@ -312,6 +313,14 @@ def _choice_loss(
         losses.append(F.cross_entropy(logits[:, at : at + len(values)], truth, ignore_index=-1))
         at += len(values)
     return torch.stack(losses).mean()
+
+
+def _less(text: str, rng: np.random.Generator) -> str:
+    """The text without one of its words, so that the meaning does not hang on a turn of phrase."""
+    words = text.split()
+    if len(words) > 2:
+        del words[int(rng.integers(len(words)))]
+    return " ".join(words)
 
 
 @cache
