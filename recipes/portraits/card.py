@@ -36,8 +36,9 @@ Written by `make portraits-report`; every figure below is measured, on renders a
 ## What it is not
 It knows drawn portraits of one kind and {SIZES["base"] + SIZES["varied"]:,} captioned ones at that; a photograph is far from it, and
 textmorph says so. Its CLIP reads the words of its captions and no others. **The generator was not trained
-adversarially**: it was regressed from clean attribute vectors, and its mapping network was then distilled to work from
-Gaussian z. Disentanglement is therefore partly built in, and results here predict nothing for FFHQ.
+adversarially**: it was regressed from clean attribute vectors, of which w is a rotation; while it was trained, every
+style channel was urged to listen to few attributes; its mapping network was then distilled to work from Gaussian z.
+Disentanglement is therefore built in to a good part, and results here predict nothing for FFHQ.
 Hair colours, make-up and earrings follow a prior that leans on stereotypes (beards only on masculine faces, make-up
 mostly on feminine ones), so that correlations exist to be disentangled; it is no statement about people.
 
@@ -57,8 +58,9 @@ Held out: other seeds.
 {training}
 
 Two CPU cores, one thread per stage, two stages at a time. All from scratch: `make portraits`.
-CLIP: contrastive with known matches, pairs that differ in one attribute, a directional loss on their captions, and
-attribute heads on the vision tower during training only. Identity: ArcFace over drawn persons. Encoder: towards the w of
+CLIP: contrastive with known matches, pairs that differ in one attribute, a directional loss on their captions, attribute
+heads on the vision tower during training only; then words alone, with a choice among all values of an attribute
+(training phrasings only). Identity: ArcFace over drawn persons. Encoder: towards the w of
 the record, then through the generator. Channel bank: {BANK_SAMPLES} samples at ±5 standard deviations. Corpus: {CORPUS_SIZE:,} samples.
 
 ## CLIP: the right word among all values of an attribute (withheld phrasings)

@@ -179,7 +179,7 @@ def attribute_loss(logits: Tensor, vectors: Tensor) -> Tensor:
 
 
 def train_clip(name: str, minutes: float, *, pairs: int = 32, look_pairs: int = 16, look_until: float = 0.6) -> None:
-    """Train `clip` or the smaller `witness`. On two cores an hour; on a GPU five minutes.
+    """Train `clip` or the smaller `witness`. On two cores an hour; on a GPU five minutes (estimated).
 
     Until `look_until` of the time the vision tower only learns to see, by reading attributes off small batches: a
     transformer needs many steps more than it needs large ones. Then both towers learn words.

@@ -27,7 +27,7 @@ def train_encoder(minutes: float, *, batch: int = 32, supervised_until: float = 
     """Train the encoder: closeness to w, then also reconstruction and identity through the frozen generator.
 
     The identity loss needs the stage `identity`; the first part needs no generator, since w is a fixed rotation of the
-    record. On two cores 40 minutes; on a GPU four.
+    record. On two cores 40 minutes; on a GPU four (estimated).
     """
     portraits = data.joined("base", "varied", "looks")
     pair, identity = load_pair(), load_identity_net("identity")

@@ -65,7 +65,7 @@ def arcface_loss(embedding: Tensor, centres: Tensor, person: Tensor, *, margin: 
 
 
 def train_identity(name: str, minutes: float, *, persons_per_batch: int = 32) -> None:
-    """Train an identity net. On two cores 12 minutes; on a GPU two."""
+    """Train an identity net. On two cores 12 minutes; on a GPU two (estimated)."""
     looks = data.load("looks")
     persons = len(looks) // data.LOOKS
     learner = Learner(name).to(device())

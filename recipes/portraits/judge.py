@@ -59,7 +59,7 @@ def read(logits: Tensor) -> Verdict:
 
 
 def train_judge(minutes: float, *, batch: int = 48) -> None:
-    """Train the attribute judge. On two cores 15 minutes; on a GPU three."""
+    """Train the attribute judge. On two cores 15 minutes; on a GPU three (estimated)."""
     portraits = data.joined("base", "varied")
     torch.manual_seed(7)
     judge = AttributeJudge().to(device()).requires_grad_(True).train()
