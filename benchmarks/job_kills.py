@@ -37,8 +37,8 @@ from textmorph.memory import keep_memory
 from .job_kills_report import report
 from .machine import about_run
 
-WRITING = 0.4
-"""Least share of the kills that must strike while a file is being written; a third is asked for."""
+WRITING = 1 / 3
+"""Least share of the kills that must strike while a file is being written."""
 PAUSE = 0.03
 """Seconds that a write takes at two moments: half written, and written but not yet in its place."""
 MOST = 6
@@ -173,12 +173,12 @@ class Attempt:
             self.writes += len(os.read(self.heard, 1000))
         return self.writes
 
-    def until(self, reached: Callable[[], Any]) -> Any:
+    def until(self, reached: Callable[[], Any], every: float = 0.001) -> Any:
         """Wait; None where it ended before."""
         while not (value := reached()):
             if self.ended():
                 return None
-            time.sleep(0.001)
+            time.sleep(every)
         return value
 
     def kill(self) -> None:
@@ -279,7 +279,7 @@ def strike(attempt: Attempt, aim: str, moments: random.Random, seconds: float) -
         time.sleep(delay)
         attempt.kill()
     else:
-        if attempt.until(computing) is None:
+        if attempt.until(computing, every=0.05) is None:
             return False
         time.sleep(moments.random() * 0.2)
         workers = computing()
@@ -442,7 +442,7 @@ def battles(kills: int, ray_kills: int) -> list[Battle]:
     """How the kills are shared out; a corpus in a LanceDB folder takes seconds to load that library, so has fewer."""
     shares = {"bank": 0.3, "corpus": 0.3, "corpus of photos": 0.1, "folder": 0.3}
     here = {"writing": 1, "anywhere": 1}
-    there = {"writing": 4, "anywhere": 1, "worker": 3}
+    there = {"writing": 3, "anywhere": 1, "worker": 3}
     found = [Battle(job=job, engine="process", kills=round(kills * share), aims=here) for job, share in shares.items()]
     jobs = ("bank", "corpus", "folder")
     apart = {job: ray_kills // 3 + (number < ray_kills % 3) for number, job in enumerate(jobs)}
@@ -454,6 +454,9 @@ def run(kills: int, ray_kills: int, seed: int, say: Callable[[str], None] = prin
     """All battles; what came of them, as JSON."""
     import textmorph.cli.app
     import textmorph.shards  # noqa: F401 - loads what every process would load for itself, in seconds
+
+    if ray_kills:
+        import ray
 
     tallies: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as place, ExitStack() as ray:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from rich.console import Console
+from rich.progress import Progress
 
 import textmorph.shards
+from textmorph.cli import console
 from textmorph.images import write_image
 from textmorph.jobs.job_folder import JOB, SHARDS
 
+from ..jobs.ray_cluster import IGNORED, end_cluster
 from ..toys import toy_image
 from .conftest import Run
 
@@ -161,19 +167,16 @@ def test_an_edit_of_a_folder_clears_what_a_killed_one_left_and_accepts_what_it_f
     assert {path.name: path.read_bytes() for path in (desk / "out").iterdir()} == whole
 
 
-@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.parametrize("engine", ["process", "ray"])
-def test_mappers_trained_by_two_workers_are_those_of_one(
-    run: Run, desk: Path, engine: str, request: pytest.FixtureRequest
-):
-    if engine == "ray":
-        request.addfinalizer(pytest.importorskip("ray").shutdown)
+@pytest.mark.filterwarnings(*IGNORED)
+def test_mappers_trained_on_a_cluster_are_those_trained_here(run: Run, desk: Path, request: pytest.FixtureRequest):
+    pytest.importorskip("ray")
+    request.addfinalizer(end_cluster)
     train = (
         "mapper", "train", "old", "purple", "--steps", 3, "--batch-size", 2, "--num-held-out", 2, "--validate-every", 2,
         "--num-latents", 6, "--domain", "{D}",
     )  # fmt: skip
     assert run(*train, "--out", "one/", "--run", "runs").code == 0
-    two = run(*train, "--out", "two/", "--run", "runs-of-two", "--engine", engine, "--workers", 2)
+    two = run(*train, "--out", "two/", "--run", "runs-of-two", "--engine", "ray", "--workers", 2)
     assert two.code == 0, two.err
     for name in ("old.safetensors", "purple.safetensors"):
         assert (desk / "two" / name).read_bytes() == (desk / "one" / name).read_bytes()
@@ -184,3 +187,32 @@ def test_an_engine_that_does_not_exist_is_refused_before_any_work(run: Run):
     for build in (BANK, CORPUS):
         outcome = run(*build, "--engine", "spark")
         assert (outcome.code, "process or ray" in outcome.err) == (2, True)
+
+
+def test_a_bank_of_the_command_is_the_one_that_build_bank_makes(run: Run, desk: Path, domain: Path):
+    from textmorph.channel_bank import build_bank
+    from textmorph.domains import load_domain
+
+    assert run(*BANK).code == 0
+    found = load_domain(domain)
+    build_bank(found.generator, found.embedder, num_samples=2).save(desk / "direct.safetensors")
+    assert (desk / "bank.safetensors").read_bytes() == (desk / "direct.safetensors").read_bytes()
+
+
+def test_what_was_done_before_does_not_shorten_the_remaining_time(monkeypatch: pytest.MonkeyPatch):
+    bars: list[Progress] = []
+
+    class Watched(Progress):
+        def __init__(self, *columns: Any, **options: Any) -> None:
+            super().__init__(*columns, **options, get_time=lambda: clock[0])
+            bars.append(self)
+
+    clock = [0.0]
+    monkeypatch.setattr(console, "Progress", Watched)
+    monkeypatch.setattr(console, "err", Console(file=io.StringIO(), force_terminal=True))
+    with console.progress_bar("measuring") as tell:
+        tell(900, 1000)
+        for done in (910, 920, 930):
+            clock[0] += 10.0  # one a second; with the 900, it would look like thirty
+            tell(done, 1000)
+        assert bars[0].tasks[0].time_remaining == pytest.approx(70, rel=0.1)

@@ -20,12 +20,12 @@ from textmorph.jobs.job_folder import open_job
 from textmorph.jobs.ray_engine import RayEngine
 
 from . import toy_shards
+from .ray_cluster import IGNORED, end_cluster
 from .test_job_folder import EXPECTED, TOY
 
 HERE = toy_shards.__name__
 SHARDS = {number: {"seed": number} for number in range(4)}
-# Ray leaves sockets and processes to the end of the program.
-pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+pytestmark = pytest.mark.filterwarnings(*IGNORED)
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def engine() -> Iterator[RayEngine]:
         warnings.simplefilter("ignore")
         assert engine.has_gpus == (ray.cluster_resources().get("GPU", 0) >= 1)  # starts the cluster
     yield engine
-    ray.shutdown()
+    end_cluster()
 
 
 def test_a_cluster_gives_the_bits_of_this_process_though_workers_fall(engine: RayEngine, tmp_path: Path):

@@ -79,8 +79,7 @@ class _Actors:
 
     def __init__(self, function: str, threads: int, gpus: int) -> None:
         self._about = function, threads
-        options: dict[str, Any] = {"num_cpus": 0 if gpus else threads, "num_gpus": gpus, "max_restarts": 0}
-        options["runtime_env"] = {"env_vars": {"OMP_NUM_THREADS": str(threads)}}
+        options = {"num_cpus": 0 if gpus else threads, "num_gpus": gpus, "max_restarts": 0}
         self._actor = _ray().remote(**options)(ShardWorker)
         self._pending: dict[Any, Any] = {}  # what an actor will answer → the actor
         self._all: list[Any] = []

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load
+
+import textmorph.shards
+from textmorph.corpus_parts import plan_corpus
+from textmorph.domains import Domain, load_domain
+from textmorph.editor import Editor
+from textmorph.errors import BankMismatchError, DomainError, ImageError
+from textmorph.images import write_image
+from textmorph.probing import plan_bank
+from textmorph.record import read_record
+from textmorph.shards import bank_job, corpus_job, edit_arguments, edited_photos, remember
+
+from .toy_domain import write_toy_domain
+from .toys import toy_image
+
+
+@pytest.fixture(scope="module")
+def domain(tmp_path_factory: pytest.TempPathFactory) -> Domain:
+    return load_domain(write_toy_domain(tmp_path_factory.mktemp("shards") / "toy", corpus=False))
+
+
+@pytest.fixture
+def elsewhere() -> None:
+    """Let the shards load what they need, as in a process that has loaded nothing."""
+    textmorph.shards._LOADED.clear()
+    textmorph.shards._prober.cache_clear()
+
+
+def test_shards_load_for_themselves_what_this_process_has_loaded(domain: Domain, request: pytest.FixtureRequest):
+    bank = bank_job(domain, plan_bank(domain.generator, domain.embedder, num_samples=2, num_statistics=50))
+    corpus = corpus_job(domain, plan_corpus(domain.generator, domain.embedder, num=5, batch_size=2))
+    for job, shard in ((bank, textmorph.shards.bank_shard), (corpus, textmorph.shards.corpus_shard)):
+        remember(Editor(domain))
+        here = shard(**job.arguments(0))
+        textmorph.shards._LOADED.clear()
+        textmorph.shards._prober.cache_clear()
+        assert shard(**job.arguments(0)) == here
+        assert load(here)
+        assert sum(job.amounts or []) == (len(domain.bank.channels) if job is bank else 5)  # type: ignore[union-attr]
+
+
+def test_other_networks_under_the_same_path_are_refused(domain: Domain, elsewhere: None):
+    bank = bank_job(domain, plan_bank(domain.generator, domain.embedder, num_samples=2, num_statistics=50))
+    corpus = corpus_job(domain, plan_corpus(domain.generator, domain.embedder, num=5))
+    for job, shard in ((bank, textmorph.shards.bank_shard), (corpus, textmorph.shards.corpus_shard)):
+        arguments = json.loads(json.dumps(job.arguments(0)).replace(bank.shared["plan"]["generator"], "0" * 16))
+        with pytest.raises(BankMismatchError):
+            shard(**arguments)
+
+
+def test_photos_are_edited_each_for_itself(domain: Domain, tmp_path: Path, elsewhere: None):
+    editor = Editor(domain)
+    request = {"prompt": "a person with purple hair", "strength": 2.0, "num_channels": 8}
+    write_image(toy_image(20), tmp_path / "good.png")
+    (tmp_path / "bad.png").write_bytes(b"no picture")
+    common = edit_arguments(editor, request, editor.plan(**request), before_after=True)
+    photos = [str(tmp_path / name) for name in ("bad.png", "good.png")]
+    (error, nothing), (record, files) = edited_photos(textmorph.shards.edit_shard(**common, photos=photos))
+    assert isinstance(error, ImageError)
+    assert nothing == {}
+    assert sorted(files) == ["before-after.png", "picture.png"]
+    (tmp_path / "edited.png").write_bytes(files["picture.png"])
+    assert read_record(tmp_path / "edited.png") == record
+    editor.edit(photos[1], **request).save(tmp_path / "alone.png")
+    assert (tmp_path / "alone.png").read_bytes() == files["picture.png"]
+    with pytest.raises(DomainError, match="another"):
+        textmorph.shards.edit_shard(**{**common, "parts": {**common["parts"], "generator": "0" * 16}}, photos=photos)
+
+
+def test_a_domain_inside_the_package_is_passed_by_name_and_others_by_their_folder(domain: Domain):
+    assert remember(Editor(domain)) == {"domain": str(domain.folder), "device": "cpu"}
+    assert remember(Editor(load_domain("portraits")), "cuda") == {"domain": "portraits", "device": "cuda"}
