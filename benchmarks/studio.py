@@ -234,9 +234,8 @@ def main() -> int:
     load = replace(defaults, clients=arguments.clients, seconds=arguments.seconds, pause=arguments.pause)
     editor = Editor.from_pretrained(arguments.domain, device="cpu")
     truth = Truth(editor, clients=load.clients, seed=load.seed)
-    with tempfile.TemporaryDirectory() as cache:
-        environment = {"TEXTMORPH_CACHE": cache}
-        studio = StudioServer(["--domain", arguments.domain], environment=environment)
+    with tempfile.TemporaryDirectory() as folder:
+        studio = StudioServer(["--domain", arguments.domain, "--folder", folder])
         with studio as server, MemoryWatch(server.process_id) as watch:
             outcome = run_load(server.url, truth.portraits, load)
     told = report(outcome, watch, load, judge(outcome, truth))

@@ -18,7 +18,7 @@ LOAD = Load(clients=8, seconds=20, pause=0.5, seed=1)
 
 def test_eight_clients_at_once_each_get_their_own_answers(tmp_path: Path) -> None:
     truth = Truth(Editor.from_pretrained("portraits", device="cpu"), clients=LOAD.clients, seed=LOAD.seed)
-    studio = StudioServer(environment={"TEXTMORPH_CACHE": str(tmp_path), "OMP_NUM_THREADS": "1"})
+    studio = StudioServer(["--folder", str(tmp_path)], environment={"OMP_NUM_THREADS": "1"})
     with studio as server, MemoryWatch(server.process_id) as watch:
         outcome = run_load(server.url, truth.portraits, LOAD)
     print(waits(outcome.answers), memory(watch, warm=outcome.warm, end=outcome.end))  # noqa: T201
