@@ -96,7 +96,7 @@ class Guard:
         if self._private and not _is_local(headers.get("host", "")):
             return 421, "this page answers to its own address only"  # another name that was pointed at this machine
         origin = headers.get("origin")
-        if origin and urlsplit(origin).netloc != headers.get("host"):
+        if origin and origin.partition("://")[2] != headers.get("host"):
             return 403, "another page may not ask for this one's visitors"
         if not OPEN.fullmatch(path):
             return 404, "there is nothing here"
@@ -107,7 +107,10 @@ class Guard:
 
 
 def _is_local(host: str) -> bool:
-    return urlsplit(f"//{host}").hostname in LOOPBACK
+    try:
+        return urlsplit(f"//{host}").hostname in LOOPBACK
+    except ValueError:
+        return False
 
 
 async def _answer(send: Send, status: int, words: str) -> None:
