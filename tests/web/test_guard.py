@@ -26,8 +26,8 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
 
 
 def ask(
-    tmp_path: Path, path: str = "/", *, chunks: tuple[bytes, ...] = (), host: str = "127.0.0.1", serve: str = "127.0.0.1",
-    **headers: str,
+    tmp_path: Path, path: str = "/", *, chunks: tuple[bytes, ...] = (), host: str = "127.0.0.1",
+    serve: str = "127.0.0.1", **headers: str,
 ) -> tuple[int, dict[str, str]]:  # fmt: skip
     guard = Guard(app, Settings(root=tmp_path, max_upload_bytes=LIMIT, host=serve))
     sent: list[Any] = []
