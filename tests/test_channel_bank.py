@@ -16,7 +16,6 @@ from textmorph.channel_bank import (
     Probe,
     build_bank,
     channel_effects,
-    ensure_bank,
     recall,
     remember,
     select_channels,
@@ -181,7 +180,7 @@ def test_a_bank_refuses_other_networks(bank: ChannelBank, generator: StyleGAN2, 
     with pytest.raises(BankMismatchError, match="generator"):
         bank.check(toy_generator(seed=1), embedder)
     with pytest.raises(BankMismatchError, match="embedder"):
-        ensure_bank(bank, generator, ToyEmbedder(seed=1))
+        bank.check(generator, ToyEmbedder(seed=1))
 
 
 def test_a_remembered_bank_is_recalled_by_its_networks(embedder: ToyEmbedder, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -192,10 +191,9 @@ def test_a_remembered_bank_is_recalled_by_its_networks(embedder: ToyEmbedder, mo
     remember(bank)
     assert recall(generator, embedder) is bank
     assert recall(generator, ToyEmbedder(seed=1)) is None
-    assert ensure_bank(None, generator, embedder) is bank
-    wider = ensure_bank(None, generator, embedder, to_rgb=True)  # the remembered one lacks these layers
-    assert len(wider.channels) > len(bank.channels)
-    assert recall(generator, embedder) is wider
+    layout = generator.style_layout
+    assert bank.covers(layout.mask(max_resolution=128))
+    assert not bank.covers(layout.mask(max_resolution=128, to_rgb=True))
 
 
 def test_the_formulas_equal_the_golden_numbers() -> None:

@@ -110,6 +110,12 @@ class ChannelBank:
         direction[channels[probed].to(shift.device)] = selected
         return direction
 
+    def covers(self, mask: Tensor) -> bool:
+        """Whether it knows every style channel of a mask [C]."""
+        known = torch.zeros(len(self.channel_std), dtype=torch.bool)
+        known[self.channels.cpu()] = True
+        return len(mask) == len(known) and bool(known[mask.cpu()].all())
+
     def check(self, generator: Generator, embedder: Embedder) -> None:
         """Refuse a bank that was made with other networks.
 
@@ -184,6 +190,13 @@ def select_channels(
     relevance = effects @ shift  # [P]
     if consistency is not None:
         relevance = relevance * consistency
+    return select_relevant(relevance, channel_std, num_channels=num_channels, threshold=threshold)
+
+
+def select_relevant(
+    relevance: Tensor, channel_std: Tensor, *, num_channels: int | None = None, threshold: float | None = None
+) -> Tensor:
+    """Turn the relevance of each probed channel [P] into a direction over them [P]; see `select_channels`."""
     size = relevance.abs()
     if threshold is not None:
         kept = size >= threshold
@@ -318,28 +331,3 @@ def remember(bank: ChannelBank) -> None:
 def recall(generator: Generator, embedder: Embedder) -> ChannelBank | None:
     """The bank of these two networks, if this process has built or loaded one."""
     return _BANKS.get((fingerprint(generator), fingerprint(embedder)))
-
-
-def ensure_bank(
-    bank: ChannelBank | None,
-    generator: Generator,
-    embedder: Embedder,
-    *,
-    max_resolution: int | None = 128,
-    to_rgb: bool = False,
-    progress: Progress | None = None,
-) -> ChannelBank:
-    """The bank given, checked; or else the one remembered; or else a new one, which is then remembered.
-
-    Raises:
-        BankMismatchError: the bank given was made with other networks.
-    """
-    if bank is not None:
-        bank.check(generator, embedder)
-        return bank
-    bank = recall(generator, embedder)
-    allowed = generator.style_layout.mask(to_rgb=to_rgb, max_resolution=max_resolution)
-    if bank is None or not set(allowed.nonzero().flatten().tolist()) <= set(bank.channels.tolist()):
-        bank = build_bank(generator, embedder, max_resolution=max_resolution, to_rgb=to_rgb, progress=progress)
-        remember(bank)
-    return bank

@@ -292,7 +292,11 @@ class Editor:
     def fingerprints(self, plan: Plan) -> dict[str, str | None]:
         """Fingerprints of the parts of the domain that a plan uses."""
         parts = ["generator", "encoder", "embedder", "identity", "witness"]
-        parts += [part for part in ("bank", "corpus", "templates") if any(wish.uses(part) for wish in plan.wishes)]
+        banks = [wish.bank_choice for wish in plan.wishes if wish.uses_bank(self.domain)]
+        if banks:
+            channel_bank(self.domain, "build" if "build" in banks else "auto")
+            parts.append("bank")
+        parts += [part for part in ("corpus", "templates") if any(wish.uses(part) for wish in plan.wishes)]
         return {part: self._fingerprint(part) for part in parts}
 
     # Automatic strength

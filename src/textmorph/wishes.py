@@ -64,6 +64,23 @@ class Wish:
         """Whether the method reads this part of the domain: `bank`, `corpus`, `templates` or `identity_embedder`."""
         return part in self._parameters
 
+    @property
+    def bank_choice(self) -> str | None:
+        """How the method knows the style channels, see `screening.BankChoice`; None where it selects none."""
+        return getattr(self.recipe, "bank", None)
+
+    def uses_bank(self, domain: Domain) -> bool:
+        """Whether it takes its channels from a channel bank."""
+        return self.bank_choice == "build" or (self.bank_choice == "auto" and has_bank(domain))
+
+    def preparation(self, domain: Domain) -> str | None:
+        """What has to be measured before this wish's first edit, in a line for people; None where all is at hand."""
+        from .screening import preparation
+
+        if self.bank_choice is None or (self.bank_choice in ("auto", "build") and domain.bank is not None):
+            return None
+        return preparation(domain.generator, domain.embedder, self.bank_choice)
+
     def with_channels(self, num_channels: int) -> Wish:
         return replace(self, recipe=replace(self.recipe, num_channels=num_channels))
 
@@ -93,7 +110,7 @@ class Wish:
         offers: dict[str, Callable[[], Any]] = {
             "neutral": lambda: self.neutral,
             "templates": lambda: None if domain.templates == "imagenet" else domain.sentences,
-            "bank": lambda: channel_bank(domain),
+            "bank": lambda: channel_bank(domain, self.bank_choice) if self.uses_bank(domain) else None,
             "corpus": lambda: picture_corpus(domain),
             "identity_embedder": lambda: domain.identity,
         }
@@ -171,6 +188,8 @@ def make_wish(
         given.setdefault("num_channels", None)
     elif "num_channels" in known and "num_channels" not in given and domain.num_channels is not None:
         given["num_channels"] = domain.num_channels
+    if "bank" in known and given.get("bank", "auto") == "auto" and not has_bank(domain):
+        given["bank"] = "none"  # said here, so that a record says it too
     if "neutral" not in inspect.signature(cls.find).parameters:
         if neutral is not None:
             raise OptionError(f"the method {method!r} takes no neutral text; leave it out")
@@ -179,15 +198,25 @@ def make_wish(
     return Wish(prompt=prompt, neutral=neutral, method=method, recipe=cls(**given))
 
 
-def channel_bank(domain: Domain) -> Any:
+def has_bank(domain: Domain) -> bool:
+    """Whether a domain has a channel bank, or this process has made one for its networks."""
+    from .channel_bank import recall
+
+    return "bank" in domain.files or recall(domain.generator, domain.embedder) is not None
+
+
+def channel_bank(domain: Domain, choice: str | None = "auto") -> Any:
     """The channel bank of a domain, or the one that this process made for its networks.
+
+    Args:
+        choice: `build` makes one where there is none, and keeps it for this process.
 
     Raises:
         DomainError: there is none yet.
     """
-    from .channel_bank import recall
+    from .screening import find_bank
 
-    bank = domain.bank if domain.bank is not None else recall(domain.generator, domain.embedder)
+    bank = find_bank(domain.generator, domain.embedder, "build" if choice == "build" else "auto", domain.bank)
     if bank is None:
         raise DomainError(
             f"domain {domain.name!r} has no channel bank yet; build it once with: "

@@ -22,6 +22,7 @@ from ..files import check_output, write_bytes
 
 if TYPE_CHECKING:
     from ..editor import Editor
+    from ..plans import Plan
 
 FAILED = 1
 KEPT = 2
@@ -123,6 +124,14 @@ def load_editor(domain: str, device: str | None) -> Editor:
         editor = Editor.from_pretrained(domain, device=device)
         _ = editor.generator, editor.embedder, editor.encoder, editor.identity
     return editor
+
+
+def say_preparation(editor: Editor, plan: Plan, *, quiet: bool = False) -> None:
+    """The first line of an edit that has to find out which style channels matter; nothing where a bank knows."""
+    lines = [wish.preparation(editor.domain) for wish in plan.wishes]
+    for line in dict.fromkeys(lines):
+        if line is not None:
+            say(line, style="dim", quiet=quiet)
 
 
 def slug(text: str, *, limit: int = 60) -> str:

@@ -125,6 +125,7 @@ def edit(
         "keep_identity": keep_identity, "refine": refine, "seed": seed, **(method_options or {}),
     }  # fmt: skip
     plan = editor.plan(**request)
+    console.say_preparation(editor, plan, quiet=quiet)
     if show_retrieved:
         _write_retrieved(plan, editor, jobs[0].target, task)
     if task.folder:

@@ -66,6 +66,7 @@ def grid(
         prompt, strength=1.0, neutral=neutral, num_channels=rows[0], method=method, refine=refine, seed=seed,
         **(method_options or {}),
     )  # fmt: skip
+    console.say_preparation(editor, plan, quiet=quiet)
     with console.progress_bar("drawing") as tell:
         drawn = series.grid(editor, plan, editor.open(path), strengths=columns, channel_counts=rows, progress=tell)
     write_picture(drawn.sheet(), target, drawn.record, overwrite=overwrite)
@@ -118,6 +119,7 @@ def sweep(
         **(method_options or {}),
     )  # fmt: skip
     strengths = [start + (to - start) * i / (frames - 1) for i in range(frames)]
+    console.say_preparation(editor, plan, quiet=quiet)
     with console.progress_bar("drawing") as tell:
         swept = series.sweep(editor, plan, editor.open(path), strengths=strengths, progress=tell)
     record = swept.record | {"fps": fps, "bounce": bounce}

@@ -59,6 +59,7 @@ METHOD_OPTIONS = (
     MethodOption("threshold", float, SELECTING, "Drop channels of smaller relevance, instead of counting channels."),
     MethodOption("relevance", str, SELECTING, "'cosine', or 'consistent': also by how alike a channel acts."),
     MethodOption("max_resolution", str, SELECTING, "Finest layers edited, in pixels, or 'all'.", layer_limit),
+    MethodOption("bank", str, SELECTING, "How channels are known: 'auto', 'build', 'screen' or 'none'; docs/banks.md."),
     MethodOption("regularization", float, ("svm",), "C of the SVM."),
     MethodOption("num_positives", int, ("svm",), "Images retrieved for the text."),
     MethodOption("num_negatives", int, ("svm",), "Images retrieved against it."),

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from ..channel_bank import ChannelBank, Progress, Relevance, check_selection, ensure_bank
+from ..channel_bank import ChannelBank, Progress, Relevance, check_selection
 from ..edits import Direction
 from ..fingerprint import fingerprint
 from ..prompts import check_prompt, text_shift
+from ..screening import BankChoice, check_choice, direction_for
 
 if TYPE_CHECKING:
     from ..embedders import TextEmbedder
@@ -28,6 +29,9 @@ class GlobalDirection:
             multiplies by how alike the channel acts on all images.
         max_resolution: layers above it (in pixels) stay as they are, as in the published code; None edits all.
         to_rgb: also edit the layers that only add colour.
+        bank: how the channels are known: `build`, by a channel bank; `none`, by gradients for this text, in minutes;
+            `screen`, by more of them, which serve the next texts too; `auto`, by the bank if there is one, or else by
+            `none`.
     """
 
     num_channels: int | None = 20
@@ -35,9 +39,11 @@ class GlobalDirection:
     relevance: Relevance = "cosine"
     max_resolution: int | None = 128
     to_rgb: bool = False
+    bank: BankChoice = "auto"
 
     def __post_init__(self) -> None:
         check_selection(num_channels=self.num_channels, threshold=self.threshold, relevance=self.relevance)
+        check_choice(self.bank)
 
     def find(
         self,
@@ -55,9 +61,9 @@ class GlobalDirection:
         Args:
             target: what the picture should show.
             neutral: the same without what is new ("a person" for "a person with purple hair").
-            bank: channel bank of these two networks; None takes the one remembered, or builds one (slow).
+            bank: channel bank of these two networks; None takes the one remembered, or does as the field `bank` says.
             templates: prompts are averaged over these; None takes CLIP's for ImageNet.
-            progress: of the building of a bank.
+            progress: of the search for channels, or of the building of a bank.
 
         Raises:
             PromptError: a text that is empty or too long, or both mean the same.
@@ -65,10 +71,11 @@ class GlobalDirection:
             BankMismatchError: the bank is for other networks or layers.
         """
         shift = text_shift(embedder, neutral=neutral, target=target, templates=templates)
-        bank = ensure_bank(
-            bank, generator, embedder, max_resolution=self.max_resolution, to_rgb=self.to_rgb, progress=progress
-        )
-        vector = bank.direction(shift, generator.style_layout, **asdict(self))
+        vector, made = direction_for(
+            shift, generator, embedder, choice=self.bank, bank=bank, num_channels=self.num_channels,
+            threshold=self.threshold, relevance=self.relevance, max_resolution=self.max_resolution,
+            to_rgb=self.to_rgb, progress=progress,
+        )  # fmt: skip
         provenance = {
             "method": "global",
             "options": asdict(self),
@@ -78,6 +85,6 @@ class GlobalDirection:
             "channels": int(vector.count_nonzero()),
             "generator": fingerprint(generator),
             "embedder": fingerprint(embedder),
-            "bank": bank.info,
+            "bank": made,
         }
         return Direction(vector.to(generator.mean_w), "s", provenance)

@@ -10,12 +10,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..channel_bank import ChannelBank, Progress, Relevance, check_selection, ensure_bank
+from ..channel_bank import ChannelBank, Progress, Relevance, check_selection
 from ..corpus import Corpus, Matches
 from ..edits import Direction
 from ..errors import EditError, OptionError
 from ..fingerprint import fingerprint
 from ..prompts import BARE, check_prompt, text_embedding
+from ..screening import BankChoice, check_choice, direction_for
 
 if TYPE_CHECKING:
     from ..embedders import TextEmbedder
@@ -32,7 +33,7 @@ class SvmDirection:
         negatives: `farthest` from the text, as we read the paper, or `random` others.
         query: `plain`, the text as it is, or `ensemble`, averaged over templates.
         seed: of random negatives.
-        num_channels, threshold, relevance, max_resolution, to_rgb: as in `GlobalDirection`.
+        num_channels, threshold, relevance, max_resolution, to_rgb, bank: as in `GlobalDirection`.
     """
 
     regularization: float = 1.0
@@ -46,9 +47,11 @@ class SvmDirection:
     relevance: Relevance = "cosine"
     max_resolution: int | None = 128
     to_rgb: bool = False
+    bank: BankChoice = "auto"
 
     def __post_init__(self) -> None:
         check_selection(num_channels=self.num_channels, threshold=self.threshold, relevance=self.relevance)
+        check_choice(self.bank)
         if not self.regularization > 0:
             raise OptionError(f"regularization is above 0, not {self.regularization}")
         if self.num_positives < 1 or self.num_negatives < 1:
@@ -72,9 +75,9 @@ class SvmDirection:
         Args:
             target: what the picture should show.
             corpus: images embedded by this embedder.
-            bank: channel bank of these two networks; None takes the one remembered, or builds one (slow).
+            bank: channel bank of these two networks; None takes the one remembered, or does as the field `bank` says.
             templates: for `query="ensemble"`; None takes CLIP's for ImageNet.
-            progress: of the building of a bank.
+            progress: of the search for channels, or of the building of a bank.
 
         Raises:
             PromptError: an empty or over-long text.
@@ -86,12 +89,10 @@ class SvmDirection:
         normal = svm_normal(
             corpus.embedding(positives.rows), corpus.embedding(negatives.rows), regularization=self.regularization
         )
-        bank = ensure_bank(
-            bank, generator, embedder, max_resolution=self.max_resolution, to_rgb=self.to_rgb, progress=progress
-        )
-        vector = bank.direction(
-            normal.to(bank.effects), generator.style_layout, num_channels=self.num_channels, threshold=self.threshold,
-            relevance=self.relevance, max_resolution=self.max_resolution, to_rgb=self.to_rgb,
+        vector, made = direction_for(
+            normal.to(generator.mean_w), generator, embedder, choice=self.bank, bank=bank,
+            num_channels=self.num_channels, threshold=self.threshold, relevance=self.relevance,
+            max_resolution=self.max_resolution, to_rgb=self.to_rgb, progress=progress,
         )  # fmt: skip
         provenance = {
             "method": "svm",
@@ -101,7 +102,7 @@ class SvmDirection:
             "channels": int(vector.count_nonzero()),
             "generator": fingerprint(generator),
             "embedder": fingerprint(embedder),
-            "bank": bank.info,
+            "bank": made,
             "corpus": corpus.fingerprint,
         }
         return Direction(vector.to(generator.mean_w), "s", provenance)

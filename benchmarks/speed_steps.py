@@ -1,0 +1,305 @@
+"""`python -m benchmarks.speed_steps`: an optimisation step and a channel probe at 1024 px, beside the plain procedure.
+
+Config-f generator and CLIP ViT-B/32 with random weights. Steps run in processes of their own, for the peak of memory;
+probes of both kinds run in one. Also the time of a direction without a bank at 256 px. Writes
+benchmarks/results/speed-steps-MACHINE.json, with the share of the machine's arithmetic that each takes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from textmorph.files import write_bytes
+from textmorph.generators.stylegan2 import StyleGAN2, StyleGAN2Config
+from textmorph.memory import keep_memory
+from textmorph.methods.latent_optimization import LatentOptimization
+from textmorph.probing import Prober, plan_bank
+from textmorph.screening import PRESETS, Screen
+
+from . import plain_procedure
+from .machine import about_run, processor
+from .mapper_speed import Sight
+
+OFFICIAL = {"render_seconds": 4.2, "step_seconds": 19.0, "step_peak_gb": 7.5}
+"""The official code on two cores; see the rule below."""
+RULE = (
+    "A ratio is printed only where the plain transcription lies within 20 % of the official code's time on two cores "
+    f"({OFFICIAL['render_seconds']} s a render, {OFFICIAL['step_seconds']} s and {OFFICIAL['step_peak_gb']} GB a step)"
+)
+GOALS = {"step_times_faster": 6.0, "step_memory_share": 1 / 3, "probe_times_faster": 4.0, "no_bank_seconds": 120.0}
+LAYERS = ("b8.conv1", "b32.conv1", "b128.conv0")
+"""Whose channels are probed: the way up from the first is long, from the last short."""
+
+
+def ratio_counts(found: float, official: float) -> bool:
+    """Whether a plain transcription is as slow as what it transcribes, to 20 %."""
+    return abs(found / official - 1) <= 0.2
+
+
+def networks(resolution: int, *, channel_base: int = 32768) -> tuple[StyleGAN2, Sight]:
+    """Generator and CLIP with random weights."""
+    torch.manual_seed(0)
+    return StyleGAN2(StyleGAN2Config(resolution=resolution, channel_base=channel_base)), Sight()
+
+
+def step_plain(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Seconds of a plain optimisation step."""
+    generator, clip = networks(arguments.resolution)
+    step = plain_procedure.optimisation(generator, clip, clip.embed_text(["anything"])[0])
+    return _timed(step, arguments.repeats)
+
+
+def step_ours(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Seconds of a step of `LatentOptimization`, the published numbers."""
+    generator, clip = networks(arguments.resolution)
+    latent = generator.sample(1, seed=0)
+    times = [time.perf_counter()]
+    with torch.autocast("cpu", torch.bfloat16, enabled=arguments.short):
+        LatentOptimization(steps=2 * arguments.repeats + 1).find(
+            generator, clip, target="anything", latent=latent,
+            progress=lambda done, total: times.append(time.perf_counter()),
+        )  # fmt: skip
+    seconds = [after - before for before, after in pairwise(times[1:])]
+    return _spread(seconds)
+
+
+def probes(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Seconds of a channel at a sample: plain, ours, ours in bfloat16; and how well the effects agree."""
+    generator, clip = networks(arguments.resolution)
+    num = arguments.samples
+    plans = {
+        name: plan_bank(generator, clip, num_samples=num, num_statistics=256, autocast=short)
+        for name, short in (("ours float32", None), ("ours bfloat16", torch.bfloat16))
+    }
+    probers = {name: Prober(generator, clip, plan) for name, plan in plans.items()}
+    prober = probers["ours float32"]
+    layout = generator.style_layout
+    groups = [torch.arange(*layout.slice(name).indices(10**9)[:2])[: arguments.channels] for name in LAYERS]
+    found: dict[str, Any] = {"channels": arguments.channels * len(groups), "samples": num, "layers": LAYERS}
+    channel = int(groups[0][0])
+    low, high = (float(prober.styles[0, channel] + sign * 5 * prober.std[channel]) for sign in (-1, 1))
+
+    def plain() -> Tensor:
+        return plain_procedure.probe(generator, clip, prober.styles[:1], channel, (low, high))
+
+    found["plain"] = _timed(plain, arguments.repeats)
+    effects = {}
+    for name, each in probers.items():
+        each.differences(groups[-1][:1], 1)  # the first also prepares
+        seconds = []
+        parts = []
+        for group in groups:
+            begin = time.perf_counter()
+            parts.append(each.differences(group, num))
+            seconds.append((time.perf_counter() - begin) / (len(group) * num))
+        effects[name] = torch.cat(parts)
+        found[name] = {
+            **_spread(seconds),
+            "median": statistics.mean(seconds),
+            "by_layer": dict(zip(LAYERS, seconds, strict=True)),
+        }
+    full = plan_bank(generator, clip, num_samples=1, num_statistics=256, resolution=generator.resolution)
+    whole = Prober(generator, clip, full)
+    at_full = torch.cat([whole.differences(group, 1)[:, 0] for group in groups])
+    found["cosine"] = {
+        "bfloat16": _cosines(effects["ours bfloat16"].mean(dim=1), effects["ours float32"].mean(dim=1)),
+        "resolution": {
+            "of": plans["ours float32"]["resolution"],
+            **_cosines(effects["ours float32"][:, 0], at_full),
+        },
+    }
+    return found
+
+
+def no_bank(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Seconds until a direction of 20 channels is found for a text, on a generator that nobody prepared, at 256 px."""
+    found: dict[str, Any] = {"preset": vars(PRESETS["none"]), "num_channels": 20}
+    generator, clip = networks(256, channel_base=arguments.channel_base)
+    shift = F.normalize(torch.randn(512, generator=torch.Generator().manual_seed(1)), dim=0)
+    begin = time.perf_counter()
+    short = torch.bfloat16 if arguments.short else None
+    screen = Screen(generator, clip, PRESETS["none"], num_statistics=2000, autocast=short)
+    screen.direction(shift, num_channels=20)
+    first = time.perf_counter()
+    if arguments.again:
+        screen.direction(F.normalize(shift + shift.flip(0), dim=0), num_channels=20)
+        found["next_text_seconds"] = time.perf_counter() - first
+    return {**found, "seconds": first - begin, "channel_base": arguments.channel_base}
+
+
+def arithmetic(threads: int) -> dict[str, float]:
+    """What the machine does at best: 10⁹ multiply-adds a second in a large matrix product."""
+    rates = {}
+    for name, kind in (("float32", torch.float32), ("bfloat16", torch.bfloat16)):
+        a = torch.randn(2048, 2048).to(kind)
+        best = min(_timed(lambda a=a: a @ a, 5)["times"])
+        rates[name] = 2048**3 / best / 1e9
+    return rates
+
+
+def multiply_adds(resolution: int, *, channel_base: int = 32768, width: int = 512) -> float:
+    """10⁹ multiply-adds of the convolutions of one render."""
+    total, side = 0.0, 4
+    channels: dict[int, int] = {}
+    while side <= resolution:
+        channels[side] = min(channel_base // side, width)
+        if side > 4:
+            total += (side // 2) ** 2 * 9 * channels[side // 2] * channels[side]
+        total += side**2 * 9 * channels[side] ** 2
+        side *= 2
+    return total / 1e9
+
+
+CLIP_MULTIPLY_ADDS = 4.4
+"""10⁹, of the image side of ViT-B/32."""
+WAYS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
+    "step-plain": step_plain,
+    "step-ours": step_ours,
+    "probes": probes,
+    "no-bank": no_bank,
+}
+
+
+def main(words: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.speed_steps", description=__doc__)
+    add = parser.add_argument
+    add("--threads", type=int, default=2)
+    add("--repeats", type=int, default=2, help="timed steps and probes of the plain kind; ours takes twice as many")
+    add("--resolution", type=int, default=1024)
+    add("--samples", type=int, default=4)
+    add("--channels", type=int, default=4, help="of each of three layers")
+    add("--channel-base", type=int, default=16384, help="of the generator without a bank (16384: NVIDIA's paper256)")
+    add("--short", action="store_true", help="bfloat16, with --only")
+    add("--again", action="store_true", help="also a second text, with --only no-bank")
+    add("--parts", nargs="+", choices=PARTS, default=list(PARTS))
+    add("--machine", help="name in the file's name (default: processor and threads)")
+    add("--output", type=Path, default=Path("benchmarks/results"), help="folder")
+    add("--only", choices=WAYS, help="one of them, in this process")
+    arguments = parser.parse_args(words)
+    if arguments.only:
+        print(json.dumps(_one(arguments)))
+        return
+    name = arguments.machine or re.sub(r"[^a-z0-9]+", "-", f"{processor()} {arguments.threads} threads".lower())
+    path = arguments.output / f"speed-steps-{name}.json"
+    found: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
+    torch.set_num_threads(arguments.threads)
+    found |= {"about": about_run(), "threads": arguments.threads, "official": OFFICIAL, "rule": RULE, "goals": GOALS}
+    found["multiply_adds_a_second"] = arithmetic(arguments.threads)
+    for part in arguments.parts:
+        found[part] = PARTS[part](arguments)
+        found.setdefault("load_after", {})[part] = round(os.getloadavg()[0], 1)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_bytes(path, (json.dumps(found, indent=1) + "\n").encode(), overwrite=True)
+    for line in report(found):
+        print(line)
+    print(path)
+
+
+def steps(arguments: argparse.Namespace) -> dict[str, Any]:
+    found = {name: _alone(arguments, way) for name, way in (("plain", "step-plain"), ("ours float32", "step-ours"))}
+    return {**found, "ours bfloat16": _alone(arguments, "step-ours", "--short")}
+
+
+def directions(arguments: argparse.Namespace) -> dict[str, Any]:
+    return {
+        "float32": _alone(arguments, "no-bank", "--again"),
+        "bfloat16": _alone(arguments, "no-bank", "--again", "--short"),
+    }
+
+
+PARTS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
+    "steps": steps,
+    "probes": lambda arguments: _alone(arguments, "probes"),
+    "no-bank": directions,
+}
+
+
+def report(found: dict[str, Any]) -> list[str]:
+    """What was found, a line for each; ratios by the rule."""
+    lines = []
+    rates = found["multiply_adds_a_second"]
+    if "steps" in found:
+        plain = found["steps"]["plain"]
+        counts = ratio_counts(plain["median"], OFFICIAL["step_seconds"])
+        counts &= ratio_counts(plain["peak_memory_gb"], OFFICIAL["step_peak_gb"])
+        for name, case in found["steps"].items():
+            times = f", {plain['median'] / case['median']:.1f} times faster" if counts and name != "plain" else ""
+            lines.append(f"step  {name:14} {case['median']:7.2f} s  {case['peak_memory_gb']:5.2f} GB{times}")
+        if not counts:
+            lines.append(f"      no ratio: the plain step takes {plain['median']:.1f} s here. {RULE}.")
+    if "probes" in found:
+        plain = found["probes"]["plain"]
+        counts = ratio_counts(plain["median"] / 2, OFFICIAL["render_seconds"])
+        work = 2 * (multiply_adds(found["probes"]["cosine"]["resolution"]["of"]) + CLIP_MULTIPLY_ADDS)
+        for name in ("plain", "ours float32", "ours bfloat16"):
+            case = found["probes"][name]
+            times = f", {plain['median'] / case['median']:.1f} times faster" if counts and name != "plain" else ""
+            kind = "bfloat16" if "bfloat16" in name else "float32"
+            share = "" if name == "plain" else f"  {work / case['median'] / rates[kind]:.0%} of the arithmetic"
+            lines.append(f"probe {name:14} {case['median']:7.3f} s{times}{share}")
+        if not counts:
+            lines.append(f"      no ratio: a plain render takes {plain['median'] / 2:.1f} s here. {RULE}.")
+    for name, case in found.get("no-bank", {}).items():
+        lines.append(f"direction without a bank, 256 px, {name}: {case['seconds']:.0f} s (goal: under 120)")
+    return lines
+
+
+def _alone(arguments: argparse.Namespace, way: str, *more: str) -> dict[str, Any]:
+    names = ("threads", "repeats", "resolution", "samples", "channels")
+    options = [f"--{name}={getattr(arguments, name)}" for name in names]
+    options.append(f"--channel-base={arguments.channel_base}")
+    command = [sys.executable, "-m", "benchmarks.speed_steps", "--only", way, *options, *more]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    print(way, *more, json.dumps(found)[:300], flush=True)
+    return found
+
+
+def _one(arguments: argparse.Namespace) -> dict[str, Any]:
+    keep_memory()
+    torch.set_num_threads(arguments.threads)
+    found = WAYS[arguments.only](arguments)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return {**found, "peak_memory_gb": round(peak / 1e9, 3)}
+
+
+def _timed(run: Callable[[], object], repeats: int) -> dict[str, Any]:
+    run()
+    seconds = []
+    for _ in range(repeats):
+        begin = time.perf_counter()
+        run()
+        seconds.append(time.perf_counter() - begin)
+    return _spread(seconds)
+
+
+def _spread(seconds: list[float]) -> dict[str, Any]:
+    return {
+        "median": statistics.median(seconds), "fastest": min(seconds), "slowest": max(seconds), "times": seconds,
+    }  # fmt: skip
+
+
+def _cosines(rows: Tensor, exact: Tensor) -> dict[str, float]:
+    """Cosines between effects: the mean, the median and the least."""
+    found = F.cosine_similarity(rows, exact, dim=1)
+    return {"mean": found.mean().item(), "median": found.median().item(), "least": found.min().item()}
+
+
+if __name__ == "__main__":
+    main()
