@@ -238,7 +238,7 @@ def _columns(folder: Path) -> str:
 
     table = CorpusTable(folder)
     digest = sha256(json.dumps(table.info, sort_keys=True).encode())
-    for name in table.columns:
+    for name in sorted(set(table.columns) - {"row"}):
         digest.update(repr(table.values(name)).encode())
     left = [path.name for path in folder.rglob("*") if ".part" in path.name or path.name == ".lock"]
     return digest.hexdigest() + " ".join(left)
@@ -249,8 +249,10 @@ def apart(function: Callable[[], str]) -> str:
     heard, told = os.pipe()
     process = os.fork()
     if process == 0:
-        with suppress(BaseException):
+        try:
             os.write(told, function().encode())
+        except BaseException:
+            traceback.print_exc()
         os._exit(0)
     os.close(told)
     with os.fdopen(heard) as answer:
@@ -450,26 +452,29 @@ def battles(kills: int, ray_kills: int) -> list[Battle]:
     return [battle for battle in found if battle.kills]
 
 
-def run(kills: int, ray_kills: int, seed: int, say: Callable[[str], None] = print) -> dict[str, Any]:
-    """All battles; what came of them, as JSON."""
+def run(
+    kills: int, ray_kills: int, seed: int, done: list[dict[str, Any]], say: Callable[[str], None] = print
+) -> Iterator[dict[str, Any]]:
+    """What came of each battle, as JSON, as it ends; those that are `done` are not fought again."""
     import textmorph.cli.app
     import textmorph.shards  # noqa: F401 - loads what every process would load for itself, in seconds
 
     if ray_kills:
-        import ray
-
-    tallies: list[dict[str, Any]] = []
-    with tempfile.TemporaryDirectory() as place, ExitStack() as ray:
+        import ray  # noqa: F401
+    with tempfile.TemporaryDirectory() as place, ExitStack() as stack:
         folder = Path(place)
         write_toys(folder / "toy")
         for number, battle in enumerate(battles(kills, ray_kills)):
+            before = [job for job in done if (job["job"], job["engine"]) == (battle.job, battle.engine)]
+            if before:
+                yield before[0]
+                continue
             if battle.engine == "ray" and "RAY_ADDRESS" not in os.environ:
-                ray.enter_context(cluster())
+                stack.enter_context(cluster())
             tally = battle.run(folder / "toy", folder / str(number), seed, say)
             about = {"job": battle.job, "engine": battle.engine, "kills": len(tally.strikes), "writing": tally.writing}
             about["workers"] = sum(strike.aim == "worker" for strike in tally.strikes)
-            tallies.append({**about, **asdict(tally)})
-    return {"seed": seed, "pause": PAUSE, "jobs": tallies}
+            yield {**about, **asdict(tally), "run": about_run(packages=("ray", "lancedb", "transformers"))}
 
 
 def good(found: dict[str, Any]) -> bool:
@@ -483,18 +488,20 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--ray-kills", type=int, default=50, help="on a Ray cluster (default: 50)")
     parser.add_argument("--seed", type=int, default=0, help="of the moments (default: 0)")
     parser.add_argument("--results", type=Path, help="file to write the log to, as JSON; a table goes beside it")
+    parser.add_argument("--go-on", action="store_true", help="keep the kinds of jobs that the results have already")
     arguments = parser.parse_args(words)
     os.environ.update(HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false", RAY_USAGE_STATS_ENABLED="0")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # leaves no cluster behind
     keep_memory()
     torch.set_num_threads(1)  # a forked process has no threads of its parent
-    found = run(arguments.kills, arguments.ray_kills, arguments.seed)
-    found["run"] = about_run(packages=("ray", "lancedb", "transformers"))
-    text = report(found)
-    if arguments.results:
-        write_bytes(arguments.results, (json.dumps(found, indent=1) + "\n").encode(), overwrite=True)
-        write_bytes(arguments.results.with_suffix(".md"), text.encode(), overwrite=True)
-    print(text)
+    done = json.loads(arguments.results.read_text())["jobs"] if arguments.go_on and arguments.results.exists() else []
+    found: dict[str, Any] = {"seed": arguments.seed, "pause": PAUSE, "jobs": []}
+    for tally in run(arguments.kills, arguments.ray_kills, arguments.seed, done):
+        found["jobs"].append(tally)
+        if arguments.results:  # what was fought is kept, whatever comes
+            write_bytes(arguments.results, (json.dumps(found, indent=1) + "\n").encode(), overwrite=True)
+            write_bytes(arguments.results.with_suffix(".md"), report(found).encode(), overwrite=True)
+    print(report(found))
     return 0 if good(found) else 1
 
 

@@ -19,7 +19,8 @@ finished at a kill and are not the same file later. *Left over*: files that an u
 
 def report(found: dict[str, Any]) -> str:
     """Markdown: what came of each kind of job, and where the kills struck."""
-    run, jobs = found["run"], found["jobs"]
+    jobs = found["jobs"]
+    run = jobs[-1]["run"]
     rows = [_row(job["job"], job["engine"], job) for job in jobs]
     for engine in dict.fromkeys(job["engine"] for job in jobs):
         own = [job for job in jobs if job["engine"] == engine]
