@@ -99,9 +99,10 @@ class StudioPage:
         return "\n".join(self.find(selector).all_inner_texts())
 
     def wait_note(self, pattern: str) -> str:
-        """Wait until a note says something, and return all notes."""
-        self.find("#notes li").filter(has_text=re.compile(pattern, re.IGNORECASE)).first.wait_for(timeout=PATIENCE)
-        return self.notes()
+        """Wait until the page says something, below the picture or where pictures are dropped; return that."""
+        said = self.find("#notes li, .drop-word").filter(has_text=re.compile(pattern, re.IGNORECASE))
+        said.filter(visible=True).first.wait_for(timeout=PATIENCE)
+        return "\n".join(said.all_inner_texts())
 
     def picture(self, name: str) -> Path:
         """Save a screenshot of the whole page."""
@@ -188,7 +189,9 @@ class StudioPage:
         self.page.mouse.up()
 
     def download(self, button: str) -> Download:
-        """Press a button and catch what the browser downloads."""
+        """Press a button, unfolding the part of the page that it is in, and catch what the browser downloads."""
+        if not self.find(button).first.is_visible():
+            self.find("#more-files summary").click()
         with self.page.expect_download(timeout=PATIENCE) as caught:
             self.find(button).first.click()
         return caught.value
