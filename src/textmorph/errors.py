@@ -21,7 +21,7 @@ TextmorphError
 │   └── OfflineError          it is needed, but the network is switched off
 ├── OutputError           a result that cannot be written
 │   └── OutputExistsError     the file is there already
-├── JobError              a run folder that cannot be continued
+├── JobError              long work that cannot be begun, continued or computed
 └── MissingExtraError     an optional package is needed
 """
 
@@ -113,7 +113,7 @@ class OutputExistsError(OutputError):
 
 
 class JobError(TextmorphError):
-    """A run folder that cannot be continued."""
+    """Long work that cannot be begun, continued or computed."""
 
 
 class MissingExtraError(TextmorphError):
