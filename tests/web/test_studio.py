@@ -169,6 +169,18 @@ def test_other_files_are_no_saved_wishes_and_leave_nothing(studio: Studio, visit
     assert not visit.session.rows
 
 
+def test_saved_wishes_of_one_visitor_have_an_end(make_studio: Callable[..., Studio], tmp_path: Path) -> None:
+    Direction(torch.ones(64), "s").save(tmp_path / "d.safetensors")
+    content = (tmp_path / "d.safetensors").read_bytes()
+    studio = make_studio(max_upload_bytes=len(content) + 1000)
+    visit = studio.visits.start()
+    studio.surprise(visit, seed=0)
+    with pytest.raises(OptionError, match="too many"):
+        for _ in range(20):
+            studio.add_edit(visit, "d.safetensors", content)
+    assert sum(path.stat().st_size for path in visit.folder.iterdir()) < 6 * len(content) + 10_000
+
+
 def test_a_saved_wish_for_other_pictures_is_refused(studio: Studio, visit: Visit, tmp_path: Path) -> None:
     Direction(torch.ones(7), "s").save(tmp_path / "d.safetensors")
     with pytest.raises(InputError):

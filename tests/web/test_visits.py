@@ -11,7 +11,7 @@ import pytest
 
 from textmorph.errors import InputError, OptionError, OutputError
 from textmorph.web.settings import Settings
-from textmorph.web.visits import KEY, Visits, sweeping
+from textmorph.web.visits import KEY, LINKS, Visits, sweeping
 
 
 class Clock:
@@ -116,6 +116,17 @@ def test_a_link_opens_until_it_expires_even_after_a_restart(tmp_path: Path, cloc
         visits.open_link(token)
     visits.sweep()
     assert not list((tmp_path / "studio" / "links").iterdir())
+
+
+def test_links_have_an_end_too(tmp_path: Path, clock: Clock) -> None:
+    visits = make(tmp_path, clock, max_visits=1)
+    for _ in range(LINKS):
+        visits.make_link(b"state")
+    with pytest.raises(OptionError, match="too many"):
+        visits.make_link(b"state")
+    clock.now += 25 * 3600
+    visits.sweep()
+    visits.make_link(b"state")
 
 
 @pytest.mark.parametrize("token", ["", "../../../etc/passwd", "x" * 43, None, 3, "x" * 100_000])

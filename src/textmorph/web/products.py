@@ -182,7 +182,8 @@ def _offer(visit: Visit, stem: str, suffix: str, make: Callable[[Any], None]) ->
     make(visit.folder / name)
     visit.offer(name)
     with visit.lock:
-        for old in list(visit.files)[:-MAX_FILES]:
+        shown = {item.file for item in visit.items}
+        for old in [name for name in visit.files if name not in shown][:-MAX_FILES]:
             visit.files.remove(old)
             if not old.startswith("edit-"):  # a wish may still need it
                 (visit.folder / old).unlink(missing_ok=True)

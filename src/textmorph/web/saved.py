@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..edits import load_edit
 from ..errors import DomainError, InputError, LatentError, OptionError, TextmorphError
 from ..files import write_bytes
 from ..fingerprint import fingerprint
 from . import pictures
 from .session import History, Session
 from .state import State, read_state
-from .studio import MAX_EDITS, Studio
+from .studio import Studio
 from .visits import Visit
 
 
@@ -49,25 +48,24 @@ def restore(studio: Studio, visit: Visit, text: str | bytes) -> None:
     if fingerprint(editor.generator) != state.generator:
         raise DomainError("this state was made with another generator than the one of this domain")
     photo = pictures.open_png(state.photo, side=int(editor.generator.resolution))
+    latent = state.latent.to(editor.generator.mean_w.device)
     try:
-        editor.generator.to_space(state.latent, "s")
+        editor.generator.to_space(latent, "s")
     except (RuntimeError, TextmorphError) as error:
         raise LatentError("the latent of this state does not fit the generator") from error
-    if len(state.edits) > MAX_EDITS:
-        raise InputError("this state holds too many saved edits")
     edits, names = {}, {}
     for name, content in state.edits.items():
-        path = visit.folder / visit.new_name("edit", ".safetensors" if not name.endswith(".pt") else ".pt")
+        path = studio.new_edit(visit, ".pt" if name.endswith(".pt") else ".safetensors")
         write_bytes(path, content)
         try:
-            edits[path.name] = load_edit(path)
+            edits[path.name] = studio.load(visit, path)
         except TextmorphError as error:
             path.unlink(missing_ok=True)
             raise InputError("a saved edit in this state file cannot be read") from error
         names[name] = path.name
     rows = tuple(replace(row, file=names[row.file] if row.file is not None else None) for row in state.session.rows)
     visit.domain = state.domain
-    studio.place(visit, photo, state.latent, about=state.about, notes=state.notes, drawn=state.drawn)
+    studio.place(visit, photo, latent, about=state.about, notes=state.notes, drawn=state.drawn)
     with visit.lock:
         visit.edits.update({("file", name): edit for name, edit in edits.items()})
         visit.history = History(Session(rows=rows, next_id=state.session.next_id))

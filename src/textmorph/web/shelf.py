@@ -97,5 +97,5 @@ def preview_resolution(generator: Any, seconds: float, *, smallest: int = 32) ->
 
 def _seconds(generator: Any, style: Any, side: int) -> float:
     started = time.perf_counter()
-    generator(style, resolution=side)
+    generator(style, resolution=side).sum().item()  # waits for a GPU
     return time.perf_counter() - started

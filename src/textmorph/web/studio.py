@@ -220,7 +220,9 @@ class Studio:
             editor.domain, embedder=editor.embedder, latent=picture.latent, callback=callback,
             stop=lambda step: visit.stop.is_set(),
         )  # fmt: skip
-        name = self._save_edit(visit, edit)
+        path = self.new_edit(visit)
+        edit.save(path)
+        name = path.name
         with visit.lock:
             if visit.picture is not picture:
                 raise InputError("the picture was changed meanwhile; what was found for the other one is gone")
@@ -237,11 +239,11 @@ class Studio:
         self._room(visit)
         picture = self.picture(visit)
         suffix = ".pt" if title.lower().endswith((".pt", ".pth")) else ".safetensors"
-        name = visit.new_name("edit", suffix)
-        path = visit.folder / name
+        path = self.new_edit(visit, suffix)
+        name = path.name
         write_bytes(path, content)
         try:
-            edit = load_edit(path)
+            edit = self.load(visit, path)
             lifted = picture.latent if edit.space == picture.latent.space else picture.style
             edit(lifted, 1.0)
         except TextmorphError as error:
@@ -313,12 +315,16 @@ class Studio:
     def _reach(self, visit: Visit) -> float:
         return float(max(10.0, *(self.editor(visit).domain.strengths or STRENGTHS)))
 
-    def _save_edit(self, visit: Visit, edit: Edit) -> str:
-        if sum(1 for _ in visit.folder.glob("edit-*")) >= MAX_EDITS:
-            raise OptionError("this visit holds too many saved edits; save the state and load the page anew")
-        name = visit.new_name("edit", ".safetensors")
-        edit.save(visit.folder / name)
-        return name
+    def new_edit(self, visit: Visit, suffix: str = ".safetensors") -> Path:
+        """Where one more saved edit of a visitor goes.
+
+        Raises:
+            OptionError: the folder holds too many, or too much.
+        """
+        sizes = [path.stat().st_size for path in visit.folder.glob("edit-*")]
+        if len(sizes) >= MAX_EDITS or sum(sizes) > 4 * self.settings.max_upload_bytes:
+            raise OptionError("this visit holds too many saved edits; save everything, and go on in a new tab")
+        return visit.folder / visit.new_name("edit", suffix)
 
     # Drawing
 
@@ -337,7 +343,7 @@ class Studio:
         key = ("file", row.file) if row.file is not None else (row.method, row.text, row.num_channels)
         if key not in visit.edits:
             if row.file is not None:
-                edit = load_edit(visit.folder / row.file)
+                edit = self.load(visit, visit.folder / row.file)
             else:
                 wish = self.make(visit, row.text, row.method, row.num_channels)
                 edit = self.editor(visit).find(wish, self.picture(visit).latent)
@@ -346,6 +352,13 @@ class Studio:
                     visit.edits.clear()
                 visit.edits[key] = edit
         return visit.edits[key]
+
+    def load(self, visit: Visit, path: Path) -> Edit:
+        """A saved edit, where the domain's networks are."""
+        edit = load_edit(path)
+        if isinstance(edit, Residual):
+            edit.mapper.to(self.editor(visit).generator.mean_w.device)
+        return edit
 
     def pairs(self, visit: Visit, session: Session | None = None) -> list[tuple[Edit, float]]:
         """The wishes that count, as edits and strengths."""

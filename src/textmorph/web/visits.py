@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 KEY = re.compile(r"[A-Za-z0-9_-]{43}")
 FILE_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\.(png|mp4|gif|safetensors|pt|json)")
+LINKS = 4
+"""Links that are kept, per visitor that there can be."""
 IDLE = 3600.0
 """Seconds after which a visitor may have to make room for another; one without a picture much sooner."""
 
@@ -212,7 +214,13 @@ class Visits:
     # Links
 
     def make_link(self, content: bytes) -> str:
-        """Keep a state for a lifetime; the token that opens it."""
+        """Keep a state for a lifetime; the token that opens it.
+
+        Raises:
+            OptionError: there are too many.
+        """
+        if sum(1 for _ in self._links.iterdir()) >= LINKS * self._settings.max_visits:
+            raise OptionError("there are too many links already; try again later")
         token = secrets.token_urlsafe(32)
         path = self._link_path(token)
         write_bytes(path, content)
