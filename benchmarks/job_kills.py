@@ -49,14 +49,14 @@ ENDED = (0, 2)
 
 COMMANDS = {
     "bank": ("bank", "build", "--num-samples", "2", "-d", "{toy}", "-o", "bank.safetensors"),
-    "corpus": ("corpus", "build", "-n", "1536", "-d", "{toy}", "-o", "corpus.safetensors"),
+    "corpus": ("corpus", "build", "-n", "768", "-d", "{toy}", "-o", "corpus.safetensors"),
     "corpus of photos": ("corpus", "build", "{toy}/many", "-d", "{toy}", "-o", "corpus"),
     "folder": (
         "edit", "{toy}/photos", "a person with purple hair", "--strength", "2", "-k", "8", "--before-after",
         "-d", "{toy}", "-o", "edited/",
     ),
 }  # fmt: skip
-PHOTOS = {"photos": 8, "many": 600}
+PHOTOS = {"photos": 6, "many": 300}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -442,7 +442,7 @@ def cluster() -> Iterator[None]:
 
 def battles(kills: int, ray_kills: int) -> list[Battle]:
     """How the kills are shared out; a corpus in a LanceDB folder takes seconds to load that library, so has fewer."""
-    shares = {"bank": 0.3, "corpus": 0.3, "corpus of photos": 0.1, "folder": 0.3}
+    shares = {"bank": 0.3, "corpus": 0.3, "folder": 0.35, "corpus of photos": 0.05}
     here = {"writing": 1, "anywhere": 1}
     there = {"writing": 3, "anywhere": 1, "worker": 3}
     found = [Battle(job=job, engine="process", kills=round(kills * share), aims=here) for job, share in shares.items()]
