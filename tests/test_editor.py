@@ -291,12 +291,49 @@ def test_nothing_to_do_is_an_error(editor: Editor, photo: torch.Tensor) -> None:
         editor.edit(photo)
 
 
-def test_without_a_bank_or_corpus_the_command_that_builds_it_is_named(folder: Path, photo: torch.Tensor) -> None:
+def test_without_a_corpus_the_command_that_builds_it_is_named(folder: Path, photo: torch.Tensor) -> None:
     domain = load_domain(folder)
-    for part in ("bank", "corpus"):
-        bare = without(domain, files={name: file for name, file in domain.files.items() if name != part})
-        with pytest.raises(DomainError, match=f"textmorph {part} build"):
-            bare.edit(photo, WISH, method="svm", strength=1.0)
+    bare = without(domain, files={name: file for name, file in domain.files.items() if name != "corpus"})
+    with pytest.raises(DomainError, match="textmorph corpus build"):
+        bare.edit(photo, WISH, method="svm", strength=1.0)
+
+
+@pytest.fixture
+def screens(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing known of any network, and screenings that take no time."""
+    from textmorph.screening import Screening
+
+    small = Screening(num_samples=4, num_lengths=2, sketch=4, num_differences=2)
+    monkeypatch.setattr("textmorph.screening.PRESETS", {"none": small, "screen": small})
+    monkeypatch.setattr("textmorph.screening._SCREENS", {})
+    monkeypatch.setattr("textmorph.channel_bank._BANKS", {})
+
+
+@pytest.mark.usefixtures("screens")
+def test_without_a_bank_an_edit_asks_the_generator_and_replays(folder: Path, photo: torch.Tensor) -> None:
+    domain = load_domain(folder)
+    bare = without(domain, files={name: file for name, file in domain.files.items() if name != "bank"})
+    result = bare.edit(photo, WISH, strength=2.0, num_channels=5)
+    (told,) = result.record["edits"]
+    assert told["values"]["bank"] == "none"  # what `auto` came to
+    assert told["channels"] == 5
+    assert "bank" not in result.record["fingerprints"]
+    assert torch.equal(bare.replay(result.record).image, result.image)
+    with_bank = Editor(domain)
+    assert torch.equal(with_bank.edit(photo, WISH, strength=2.0, num_channels=5, bank="none").image, result.image)
+    assert torch.equal(with_bank.replay(result.record).image, result.image)  # though there is a bank now
+
+
+@pytest.mark.usefixtures("screens")
+@pytest.mark.parametrize("choice", ["screen", "none", "build", "auto"])
+def test_every_choice_of_a_bank_edits(editor: Editor, photo: torch.Tensor, choice: str) -> None:
+    result = editor.edit(photo, WISH, strength=2.0, num_channels=5, bank=choice)
+    assert result.record["request"]["wish"]["values"]["bank"] == choice
+    assert ("bank" in result.record["fingerprints"]) == (choice in ("build", "auto"))
+    line = editor.plan(WISH, bank=choice).wish.preparation(editor.domain)
+    assert (line is None) == (choice in ("build", "auto"))
+    with pytest.raises(OptionError, match="auto, build, screen, none"):
+        editor.plan(WISH, bank="loud")
 
 
 def test_a_photo_may_come_in_many_forms(editor: Editor, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from textmorph.screening import Screen, Screening, direction_for, find_bank, mai
 
 from .toys import ToyEmbedder, toy_generator
 
-ALL = Screening(num_samples=6, num_lengths=6, sketch=16, candidates=100, num_differences=6)
+ALL = Screening(num_samples=6, num_lengths=6, sketch=16, candidates=100, num_differences=6, defined_at=6)
 """Everything measured: nothing is left to an estimate."""
 
 
@@ -45,9 +45,8 @@ def screen(generator: StyleGAN2, embedder: ToyEmbedder, screening: Screening = A
 
 
 def test_differences_at_all_samples_give_the_relevance_of_the_bank(
-    generator: StyleGAN2, embedder: ToyEmbedder, bank: ChannelBank, shift: Tensor, monkeypatch: pytest.MonkeyPatch
+    generator: StyleGAN2, embedder: ToyEmbedder, bank: ChannelBank, shift: Tensor
 ) -> None:
-    monkeypatch.setattr("textmorph.screening._DEFINED_AT", 6)
     found = screen(generator, embedder)
     for relevance in ("cosine", "consistent"):
         expected = bank.effects @ shift * (bank.consistency if relevance == "consistent" else 1)

@@ -39,8 +39,6 @@ samples and in many directions, which serve all texts to come; `none`: gradients
 
 _GRADIENT_SHARE = 8
 """An image with all that its gradient needs takes the memory of so many without."""
-_DEFINED_AT = 100
-"""Samples in the bank whose relevance is estimated; a mean over fewer is longer by chance."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +52,7 @@ class Screening:
         candidates: channels whose differences are taken, as a multiple of those wanted.
         most: channels at most whose differences are taken, the best; the other candidates keep their first order.
         num_differences: samples at which they are.
+        defined_at: samples of the bank whose relevance is estimated: a mean over fewer is longer by chance.
     """
 
     num_samples: int = 50
@@ -62,6 +61,7 @@ class Screening:
     candidates: float = 2.0
     most: int = 64
     num_differences: int = 4
+    defined_at: int = 100
 
     def __post_init__(self) -> None:
         if (
@@ -75,7 +75,7 @@ class Screening:
 
 PRESETS = {
     "none": Screening(),
-    "screen": Screening(num_samples=100, num_lengths=100, sketch=48, candidates=2.0, most=200, num_differences=16),
+    "screen": Screening(num_samples=100, num_lengths=100, sketch=48, candidates=2.0, most=200, num_differences=8),
 }
 
 
@@ -191,7 +191,7 @@ class Screen:
         assert self._units is not None
         num = len(self._units)
         true = true_square(self._units.mean(dim=0).square().sum(dim=0), num)
-        return (true + (1 - true) / _DEFINED_AT).sqrt()
+        return (true + (1 - true) / self.screening.defined_at).sqrt()
 
     def _refine(self, shift: Tensor, rows: Tensor, unit: Tensor, steps: _Steps) -> Tensor:
         """Relevance of some channels from their differences, carried to all samples by their slopes, [G]."""

@@ -408,3 +408,43 @@ def test_seeded_weights_depend_on_the_seed_alone() -> None:
     again, other = toy_generator(8).state_dict(), toy_generator(8, seed=1).state_dict()
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert all(not torch.equal(first[name], other[name]) for name in first)
+
+
+@pytest.mark.parametrize("resolution", [32, 16])
+def test_a_paused_rendering_goes_on_to_the_same_image(resolution: int) -> None:
+    """From every layer, with another style from there on, for rows taken out of order and several times."""
+    generator = toy_generator(32, conv_clamp=0.5)
+    style = generator.to_space(generator.sample(3, seed=1), "s")
+    rows = torch.tensor([0, 2, 2, 1])
+    for layer, offset in enumerate(generator.style_layout.offsets):
+        if generator.style_layout.resolutions[layer] > resolution:
+            continue
+        paused = generator.pause(style, layer, resolution=resolution)
+        moved = style.value[rows].clone()
+        moved[:, offset] += 3
+        expected = generator(Latent(moved, "s"), resolution=resolution)
+        image = generator.resume(paused[rows], Latent(moved, "s"))
+        torch.testing.assert_close(image, expected, atol=1e-5, rtol=0)
+        assert not torch.allclose(image, generator(style[rows], resolution=resolution), atol=1e-4)
+
+
+def test_a_paused_rendering_may_go_on_sample_by_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the scales go into the weights, whatever was before the pause."""
+    generator = toy_generator(32)
+    style = generator.to_space(generator.sample(3, seed=1), "s")
+    expected = generator(style)
+    for folding in (lambda x, weight: True, lambda x, weight: x.shape[-1] >= 16):
+        monkeypatch.setattr("textmorph.layers.modulation.folds", folding)
+        monkeypatch.setattr("textmorph.generators.stylegan2.folds", folding)
+        for layer in (0, 1, 4, 9, 10):
+            one = torch.cat([generator.resume(generator.pause(row, layer), row) for row in style])
+            for image in (one, generator.resume(generator.pause(style, layer), style)):
+                torch.testing.assert_close(image, expected, atol=1e-5, rtol=0)
+
+
+def test_no_rendering_pauses_before_a_layer_that_is_not_there() -> None:
+    generator = toy_generator(16)
+    latent = generator.sample(1, seed=0)
+    for layer, resolution in ((8, 16), (5, 8), (-1, 16), (0, 12)):
+        with pytest.raises(OptionError, match="no layer"):
+            generator.pause(latent, layer, resolution=resolution)

@@ -44,6 +44,14 @@ def build_bank(
     max_resolution: Limit = "128",
     to_rgb: Annotated[bool, typer.Option("--to-rgb", help="Also the layers that only add colour.")] = False,
     batch_size: BatchSize = None,
+    tolerance: Annotated[
+        float | None,
+        typer.Option(help="Stop probing a channel when its effect is known to this sine, e.g. 0.3."),
+    ] = None,
+    precision: Annotated[str, typer.Option(help="float32, or bfloat16, which is faster.")] = "float32",
+    screened: Annotated[
+        bool, typer.Option("--screened", help="By gradients alone, in minutes instead of hours; see docs/banks.md.")
+    ] = False,
     seed: Seed = 0,
     out: Annotated[str | None, typer.Option("--out", "-o", help="Default: bank.safetensors in the domain.")] = None,
     overwrite: Overwrite = False,
@@ -61,6 +69,8 @@ def build_bank(
     from ..jobs.job_folder import settle_job
 
     layers = _layers(max_resolution)
+    if precision not in ("float32", "bfloat16"):
+        raise OptionError(f"--precision is float32 or bfloat16, not {precision!r}")
     force = make_engine(engine, workers)
     found = load_domain(domain, device=device or "cpu")
     target = Path(out).expanduser() if out else found.folder / "bank.safetensors"
@@ -68,14 +78,30 @@ def build_bank(
     settle_job(place)
     check_output(target, overwrite=overwrite)
     with console.busy("loading"):
+        import torch
+
         from ..shards import make_bank
 
         _ = found.generator, found.embedder
+    short = torch.bfloat16 if precision == "bfloat16" else None
+    if screened:
+        from ..screening import PRESETS, Screen
+
+        with console.progress_bar("screening channels") as tell:
+            screen = Screen(
+                found.generator, found.embedder, PRESETS["screen"], magnitude=magnitude, max_resolution=layers,
+                to_rgb=to_rgb, batch_size=batch_size, seed=seed, autocast=short,
+            )  # fmt: skip
+            bank = screen.bank(progress=tell)
+        bank.save(target, overwrite=overwrite)
+        say(str(target), style="bold")
+        say(f"  {len(bank.channels)} style channels screened by gradients at {screen.screening.num_samples} samples")
+        return
     with goes_on(place), console.progress_bar("probing channels") as tell:
         bank = make_bank(
             found, target, engine=force, job=None if job is None else place, device=worker_device(force, device),
             overwrite=overwrite, progress=tell, num_samples=num_samples, magnitude=magnitude, probe=probe,
-            max_resolution=layers, to_rgb=to_rgb, batch_size=batch_size, seed=seed,
+            max_resolution=layers, to_rgb=to_rgb, batch_size=batch_size, seed=seed, tolerance=tolerance, autocast=short,
         )  # fmt: skip
     moving = int((bank.effects.norm(dim=1) > 0).sum())
     say(str(target), style="bold")

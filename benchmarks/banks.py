@@ -1,0 +1,397 @@
+"""`python -m benchmarks.banks`: banks that are screened, and directions without one, against the exact channel bank.
+
+On the embedded portraits, for twelve texts that nothing was trained on: which channels each way selects, how near its
+relevances come, what it costs; how many samples adaptive probing takes; and what judges say of the edits. Every stage
+is kept in the run folder, so that a run can be stopped and started again. Writes benchmarks/results/banks.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save
+from torch import Tensor
+from torch.nn import functional as F
+
+from textmorph.channel_bank import ChannelBank
+from textmorph.editor import Editor
+from textmorph.files import write_bytes
+from textmorph.fingerprint import fingerprint
+from textmorph.memory import keep_memory
+from textmorph.probing import FIRST_LOOK, Prober, angle_error, bank_shards, plan_bank, unit_rows
+from textmorph.prompts import text_shift
+from textmorph.screening import PRESETS, Screen, Screening
+
+from . import plain_stylegan2
+from .edit_tasks import TASKS
+from .machine import about_run
+
+RUNS = Path("runs/benchmarks/banks")
+RESULTS = Path("benchmarks/results/banks.json")
+COUNTS = (10, 20, 50, 100)
+TURN = 8
+"""Samples of the exact bank that are kept in one file."""
+TOLERANCES = (0.8, 0.6, 0.5, 0.4, 0.3, 0.2)
+DEFINED_AT = 100
+"""Samples of a bank as the paper builds it, to which costs refer."""
+
+
+class Banks:
+    """The networks, the texts, and the stages.
+
+    Args:
+        num: samples of the exact bank that the others are measured against.
+        seconds: time after which a stage stops between two parts, to go on in the next run; None for no limit.
+    """
+
+    def __init__(self, domain: str, folder: Path, num: int, seconds: float | None) -> None:
+        self.editor = Editor.from_pretrained(domain, device="cpu")
+        self.generator, self.embedder = self.editor.generator, self.editor.embedder
+        self.folder = folder / f"{fingerprint(self.generator)}-{fingerprint(self.embedder)}"
+        self.num, self.end = num, None if seconds is None else time.monotonic() + seconds
+        templates = self.editor.domain.sentences
+        neutral = self.editor.domain.neutral
+        with torch.inference_mode():
+            shifts = [
+                text_shift(self.embedder, neutral=neutral, target=task.prompt("withheld"), templates=templates)
+                for task in TASKS.values()
+            ]
+        self.shifts = torch.stack(shifts).clone()  # [T, D]
+        self.plan = plan_bank(self.generator, self.embedder, num_samples=num, batch_size=64)
+        self.prober = Prober(self.generator, self.embedder, self.plan)
+
+    @property
+    def late(self) -> bool:
+        return self.end is not None and time.monotonic() > self.end
+
+    # The exact bank, with the unit difference of every channel at every sample
+
+    def units(self) -> Tensor | None:
+        """Unit differences, [P, N, D]; None where there was no time for all."""
+        rows = []
+        for first, last in bank_shards(self.plan):
+            turns = [self._turn(first, last, start) for start in range(0, self.num, TURN)]
+            if any(turn is None for turn in turns):
+                return None
+            rows.append(torch.cat([turn for turn in turns if turn is not None], dim=1))
+        return torch.cat(rows).float()
+
+    def _turn(self, first: int, last: int, start: int) -> Tensor | None:
+        path = self.folder / f"units-{first}-{start}.safetensors"
+        if path.is_file():
+            return load_file(path)["units"]
+        if self.late:
+            return None
+        begin = time.perf_counter()
+        layer = self.prober._layer(self.prober.channels[first:last])
+        styles = self.prober.styles[start : start + TURN]
+        paused = self.prober._pause(styles, layer)
+        with torch.inference_mode():
+            parts = [
+                self.prober._differences(styles, paused, rows)
+                for rows in torch.split(self.prober.channels[first:last], 64 // (2 * TURN))
+            ]
+        units = torch.cat(parts).half().contiguous().clone()
+        seconds = time.perf_counter() - begin
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_bytes(path, save({"units": units}, {"seconds": str(seconds)}), overwrite=True)
+        self._note("exact_seconds_per_render", seconds / (2 * len(styles) * (last - first)))
+        print(f"exact: channels {first} to {last}, samples from {start}: {seconds:.1f} s", flush=True)
+        return units
+
+    def bank(self, units: Tensor, num: int | None = None) -> ChannelBank:
+        """The bank of the first samples."""
+        mean = units[:, :num].mean(dim=1)
+        prober = self.prober
+        info = {**self.plan, "num_samples": num or self.num}
+        return ChannelBank(unit_rows(mean), mean.norm(dim=1), prober.channels, prober.mean, prober.std, info)
+
+    # Times
+
+    def _note(self, name: str, value: float) -> None:
+        """Keep a time; the median of all is told."""
+        path = self.folder / "times.json"
+        known = json.loads(path.read_text()) if path.is_file() else {}
+        known.setdefault(name, []).append(value)
+        write_bytes(path, json.dumps(known).encode(), overwrite=True)
+
+    def times(self) -> dict[str, dict[str, float]]:
+        path = self.folder / "times.json"
+        known = json.loads(path.read_text()) if path.is_file() else {}
+        return {
+            name: {"median": float(np.median(values)), "fastest": min(values), "slowest": max(values), "n": len(values)}
+            for name, values in known.items()
+        }
+
+    def plain(self, repeats: int = 5) -> None:
+        """Time of one render and one look of the plain procedure: a picture at a time, at full size."""
+        generator: Any = self.generator
+        with torch.inference_mode():
+            for turn in range(repeats + 1):
+                begin = time.perf_counter()
+                self.embedder.embed_image(plain_stylegan2.render(generator, self.prober.styles[turn : turn + 1]))
+                if turn:
+                    self._note("plain_seconds_per_render", time.perf_counter() - begin)
+
+    def short(self, units: Tensor, num: int = 48) -> dict[str, float]:
+        """Cosine of effects in bfloat16 with those in float32, of channels spread over all layers."""
+        path = self.folder / "bfloat16.json"
+        if not path.is_file():
+            plan = plan_bank(
+                self.generator, self.embedder, num_samples=self.num, batch_size=64, autocast=torch.bfloat16
+            )
+            prober = Prober(self.generator, self.embedder, plan)
+            rows = torch.linspace(0, len(units) - 1, num).long()
+            found = torch.cat([prober.differences(prober.channels[row : row + 1], self.num) for row in rows.tolist()])
+            cosine = F.cosine_similarity(found.mean(dim=1), units[rows].mean(dim=1), dim=1)
+            write_bytes(path, json.dumps(spread(cosine)).encode())
+        told: dict[str, float] = json.loads(path.read_text())
+        return told
+
+    # The other ways
+
+    def screened(self, name: str, screening: Screening, *, wanted: Sequence[int]) -> dict[str, Any] | None:
+        """Relevances of a way [P, T] for each number of channels, and its times; kept."""
+        path = self.folder / f"{name}.safetensors"
+        about = json.dumps(asdict(screening) | {"wanted": list(wanted)})
+        if not path.is_file():
+            if self.late:
+                return None
+            screen = Screen(self.generator, self.embedder, screening, batch_size=64)
+            begin = time.perf_counter()
+            bank = screen.bank()
+            sketched = time.perf_counter() - begin
+            tensors = {"sketch": bank.effects @ self.shifts.t()}
+            begin = time.perf_counter()
+            tensors["first"] = torch.stack([screen.first_order(shift)[0] for shift in self.shifts], dim=1)
+            first = (time.perf_counter() - begin) / len(self.shifts)
+            seconds = {}
+            for count in wanted:
+                screen._differences.clear()  # every text pays for its own
+                begin = time.perf_counter()
+                found = []
+                for shift in self.shifts:
+                    screen._differences.clear()
+                    found.append(screen.relevance(shift, num_channels=count))
+                seconds[count] = (time.perf_counter() - begin) / len(self.shifts)
+                tensors[f"refined-{count}"] = torch.stack(found, dim=1)
+            told = {"sketch": sketched, "slopes": first, "refined": seconds}
+            tensors = {key: value.contiguous() for key, value in tensors.items()}
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_bytes(path, save(tensors, {"seconds": json.dumps(told), "about": about}))
+            print(f"{name}: {told}", flush=True)
+        with safe_open(path, framework="pt") as file:
+            header, names = file.metadata(), list(file.keys())
+            if header["about"] != about:
+                raise SystemExit(f"{path} was made with other numbers; remove it")
+            return {"seconds": json.loads(header["seconds"]), **{key: file.get_tensor(key) for key in names}}
+
+
+# ------------------------------------------------------------------------------------------------ figures
+
+
+def overlap(found: Tensor, exact: Tensor, count: int) -> float:
+    """Share of the k channels of largest |relevance| that both select, mean over texts; [P, T] each."""
+    shares = []
+    for text in range(exact.shape[1]):
+        both = [set(rows[:, text].abs().topk(count).indices.tolist()) for rows in (found, exact)]
+        shares.append(len(both[0] & both[1]) / count)
+    return float(np.mean(shares))
+
+
+def rank_correlation(found: Tensor, exact: Tensor) -> float:
+    """Spearman's, of the relevances, mean over texts."""
+    ranks = [rows.double().argsort(dim=0).argsort(dim=0).double() for rows in (found, exact)]
+    pairs = zip(ranks[0].t(), ranks[1].t(), strict=True)
+    return float(np.mean([torch.corrcoef(torch.stack(pair))[0, 1] for pair in pairs]))
+
+
+def compared(found: Tensor, exact: Tensor) -> dict[str, Any]:
+    """Overlap for each number of channels, and the rank correlation."""
+    return {
+        "overlap": {str(count): round(overlap(found, exact, count), 4) for count in COUNTS},
+        "rank_correlation": round(rank_correlation(found, exact), 4),
+    }
+
+
+def adaptive(units: Tensor, exact: Tensor, shifts: Tensor) -> list[dict[str, Any]]:
+    """Tolerance → samples used and agreement, from the differences of all samples, taken in their order."""
+    out = []
+    num = units.shape[1]
+    sums = units.cumsum(dim=1)  # [P, N, D]
+    for tolerance in TOLERANCES:
+        used = torch.full((len(units),), num)
+        for taken in range(FIRST_LOOK, num, FIRST_LOOK):
+            known = angle_error(sums[:, taken - 1] / taken, torch.full((len(units),), taken)) <= tolerance
+            used = torch.where(known & (used == num), taken, used)
+        mean = sums[torch.arange(len(units)), used - 1] / used[:, None]
+        figures = compared(unit_rows(mean) @ shifts.t(), exact)
+        cosine = F.cosine_similarity(mean, units.mean(dim=1), dim=1)
+        out.append({"tolerance": tolerance, "mean_samples": used.double().mean().item(), **figures, **spread(cosine)})
+    return out
+
+
+def spread(cosine: Tensor) -> dict[str, float]:
+    return {
+        "cosine_mean": cosine.mean().item(),
+        "cosine_median": cosine.median().item(),
+        "cosine_least_tenth": cosine.quantile(0.1).item(),
+    }
+
+
+def sizes(units: Tensor, exact: Tensor, shifts: Tensor) -> list[dict[str, Any]]:
+    """Number of samples → agreement with all of them: what a plain bank of fewer samples loses."""
+    steps = [n for n in (2, 4, 8, 12, 16, 24, 32, 48, 64) if n < units.shape[1]]
+    return [{"samples": n, **compared(unit_rows(units[:, :n].mean(dim=1)) @ shifts.t(), exact)} for n in steps]
+
+
+def halves(units: Tensor, shifts: Tensor) -> dict[str, Any]:
+    """Agreement of the exact banks of two halves of the samples: what chance alone leaves."""
+    odd, even = (unit_rows(units[:, start::2].mean(dim=1)) @ shifts.t() for start in (0, 1))
+    return {"samples_each": units.shape[1] // 2, **compared(odd, even)}
+
+
+def costs(found: dict[str, Any], channels: int) -> dict[str, Any]:
+    """Seconds of a whole bank by each way, from measured times, at the size of the paper's (100 samples)."""
+    times = found["times"]
+    renders = 2 * channels * DEFINED_AT
+    plain = renders * times["plain_seconds_per_render"]["median"]
+    exact = renders * times["exact_seconds_per_render"]["median"]
+    out = {"plain": plain, "exact": exact, "plain_over_exact": plain / exact}
+    for name, way in found["ways"].items():
+        seconds = way["seconds"]
+        total = seconds["sketch"] + seconds["slopes"] + seconds["refined"].get("50", 0)
+        out[name] = {"sketch": seconds["sketch"], "one_text": total, "plain_over_one_text": plain / total}
+        out[name]["plain_over_sketch"] = plain / seconds["sketch"]
+    return out
+
+
+def channels_stage(banks: Banks) -> dict[str, Any] | None:
+    """Which channels each way selects, and at what cost."""
+    units = banks.units()
+    if units is None:
+        return None
+    banks.plain()
+    num = banks.num
+    exact = banks.bank(units).effects @ banks.shifts.t()  # [P, T]
+    same = {"defined_at": num}
+    ways = {
+        "screen": Screening(**{**asdict(PRESETS["screen"]), **same}),
+        "none": Screening(**{**asdict(PRESETS["none"]), **same}),
+        "screen, same samples": Screening(
+            num_samples=num, num_lengths=num, sketch=48, candidates=2, most=200, num_differences=min(8, num), **same
+        ),
+    }
+    found: dict[str, Any] = {
+        "samples": num, "channels": len(units), "prompts": [task.prompt("withheld") for task in TASKS.values()],
+        "ways": {}, "bfloat16": banks.short(units), "halves": halves(units, banks.shifts),
+        "fewer_samples": sizes(units, exact, banks.shifts), "adaptive": adaptive(units, exact, banks.shifts),
+    }  # fmt: skip
+    for name, screening in ways.items():
+        wanted = (20, 50) if name == "none" else (50,)
+        way = banks.screened(name, screening, wanted=wanted)
+        if way is None:
+            return None
+        told: dict[str, Any] = {"screening": asdict(screening), "seconds": way["seconds"]}
+        for stage in ("sketch", "first", *(f"refined-{count}" for count in wanted)):
+            told[stage] = compared(way[stage], exact)
+        recall = [_recall(way["first"], exact, 50, m) for m in (50, 75, 100, 150, 200, 300)]
+        found["ways"][name] = told | {"recall_at_50": recall}
+    found["times"] = banks.times()
+    found["costs"] = costs(found, len(units))
+    return found
+
+
+def _recall(found: Tensor, exact: Tensor, count: int, among: int) -> dict[str, float]:
+    """Share of the exact best k that are among the m best found."""
+    shares = [
+        len(set(exact[:, t].abs().topk(count).indices.tolist()) & set(found[:, t].abs().topk(among).indices.tolist()))
+        for t in range(exact.shape[1])
+    ]
+    return {"among": among, "share": float(np.mean(shares)) / count}
+
+
+# ------------------------------------------------------------------------------------------------ judges
+
+
+def judged(banks: Banks, portraits: int, tell: Callable[[str], None] = print) -> dict[str, Any]:
+    """Hit, leak and identity of edits by the exact bank, by screening and without a bank; paired differences."""
+    from recipes.portraits.bundle import JUDGES
+    from recipes.portraits.report import load_attribute_judge
+    from textmorph import load_identity
+
+    from .edit_run import Bench, Judges, Settings, run
+    from .edit_scores import interval, joined, judge_edits
+
+    units = banks.units()
+    if units is None:
+        raise SystemExit("the exact bank is not complete; run the stage channels first")
+    path = banks.folder / f"exact-{banks.num}.safetensors"
+    banks.bank(units).save(path, overwrite=True)
+    domain = banks.editor.domain
+    with_exact = replace(domain, files={**domain.files, "bank": str(path.resolve())})
+    judges = Judges(
+        attributes=load_attribute_judge(), identity=load_identity(JUDGES / "identity.safetensors"),
+        witness=domain.witness,
+    )  # fmt: skip
+    tables: dict[str, dict[str, Any]] = {}
+    for choice in ("auto", "screen", "none"):
+        settings = Settings(portraits=portraits, ways=("global",), options={"global": {"bank": choice}})
+        bench = Bench(editor=Editor(with_exact), judges=judges, settings=settings, folder=banks.folder / choice)
+        parts = run(bench, say=lambda text, choice=choice: tell(f"{choice}: {text}"))["global"]
+        base = bench.sitters.views["inverted"].attributes
+        rows = [
+            judge_edits(
+                TASKS[key], {name: column[:portraits] for name, column in base.items()}, part.attributes,
+                part.figures["inverted"], failed=part.failed,
+            )
+            for key, part in parts.items()
+        ]  # fmt: skip
+        tables[choice] = joined(rows)
+    groups = np.tile(np.arange(portraits), len(TASKS))
+    out: dict[str, Any] = {"portraits": portraits, "edits": int(np.isfinite(tables["auto"]["hit"]).sum())}
+    for name in ("hit", "leak", "identity"):
+        out[name] = {choice: interval(table[name], groups) for choice, table in tables.items()}
+        for choice in ("screen", "none"):
+            out[name][f"{choice} minus exact"] = interval(tables[choice][name] - tables["auto"][name], groups)
+    return out
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.banks", description=__doc__)
+    add = parser.add_argument
+    add("--domain", default="portraits")
+    add("--samples", type=int, default=DEFINED_AT, help="of the exact bank (default: 100, an hour on two cores)")
+    add("--portraits", type=int, default=20, help="that edits are judged on (default: 20)")
+    add("--stages", nargs="+", choices=("channels", "judges"), default=["channels", "judges"])
+    add("--seconds", type=float, help="stop after so long, to go on in the next run")
+    add("--threads", type=int, help="CPU threads (default: all cores)")
+    add("--folder", type=Path, default=RUNS)
+    add("--results", type=Path, default=RESULTS)
+    arguments = parser.parse_args(words)
+    keep_memory()
+    torch.set_num_threads(arguments.threads or os.cpu_count() or 1)
+    banks = Banks(arguments.domain, arguments.folder, arguments.samples, arguments.seconds)
+    results: dict[str, Any] = json.loads(arguments.results.read_text()) if arguments.results.is_file() else {}
+    for stage in arguments.stages:
+        found = channels_stage(banks) if stage == "channels" else judged(banks, arguments.portraits)
+        if found is None:
+            raise SystemExit("not done yet; run it again to go on")
+        results[stage] = {"about": about_run(), "generator": fingerprint(banks.generator), **found}
+        arguments.results.parent.mkdir(parents=True, exist_ok=True)
+        write_bytes(arguments.results, (json.dumps(results, indent=1) + "\n").encode(), overwrite=True)
+    print(arguments.results)
+
+
+if __name__ == "__main__":
+    main()
