@@ -46,6 +46,8 @@ class Acts:
         """Do what the page asks for; a refusal is a sentence on the page, never an exception."""
         visit = None
         try:
+            if key == "":
+                raise InputError("the studio is still loading; ask again in a moment")
             visit = self.studio.visits.get(key)
             if not isinstance(asked, dict) or asked.get("do") not in self.deeds:
                 raise OptionError("the page asked for something that the studio does not do")

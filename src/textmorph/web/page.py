@@ -99,7 +99,7 @@ def build_page(handlers: Handlers) -> gr.Blocks:
             with gr.Column(scale=5, min_width=320, elem_classes="right"):
                 with gr.Row(elem_classes="wish-line", equal_height=True):
                     part["wish"] = gr.Textbox(
-                        label="What should the picture show?", placeholder="a person with purple hair", lines=1,
+                        label="What should it show?", placeholder="a person with purple hair", lines=1,
                         max_lines=1, max_length=300, elem_id="wish", scale=8, autofocus=False,
                     )  # fmt: skip
                     go = gr.Button("Show me", variant="primary", elem_id="wish-go", scale=0, min_width=96)

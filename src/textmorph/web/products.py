@@ -43,7 +43,7 @@ def result(studio: Studio, visit: Visit) -> Result:
         made = editor.present(picture.latent, request={"studio": "no wishes"}, source=source)
     else:
         made = editor.carry_out(wanted, source, latent=picture.latent)
-    made.record["domain"] = {"name": editor.domain.name, "folder": ""}  # our folders are nobody else's business
+    made.record["domain"] = {"name": editor.domain.name, "folder": None}  # our folders are nobody else's business
     return made
 
 

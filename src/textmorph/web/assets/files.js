@@ -5,19 +5,19 @@ const link = element.querySelector(".link-line");
 element.querySelector("#choose-edit").addEventListener("click", () => edit.click());
 element.querySelector("#choose-state").addEventListener("click", () => state.click());
 for (const [id, what] of [["save-state", "state"], ["download-direction", "direction"], ["download-latent", "latent"]]) {
-  element.querySelector(`#${id}`).addEventListener("click", () => trigger("act", { do: "save", what }));
+  element.querySelector(`#${id}`).addEventListener("click", () => window.studioAsk(trigger, "act", { do: "save", what }));
 }
 edit.addEventListener("change", () => {
   const chosen = edit.files[0];
   if (!chosen) return;
   const reader = new FileReader();
-  reader.onload = () => trigger("act", { do: "add_edit", name: chosen.name, content: reader.result, at: Date.now() });
+  reader.onload = () => window.studioAsk(trigger, "act", { do: "add_edit", name: chosen.name, content: reader.result, at: Date.now() });
   reader.readAsDataURL(chosen);
   edit.value = "";
 });
 state.addEventListener("change", async () => {
   const chosen = state.files[0];
-  if (chosen) trigger("act", { do: "restore", state: await chosen.text(), at: Date.now() });
+  if (chosen) window.studioAsk(trigger, "act", { do: "restore", state: await chosen.text(), at: Date.now() });
   state.value = "";
 });
 element.querySelector("#copy-link").addEventListener("click", async (event) => {

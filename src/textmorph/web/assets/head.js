@@ -10,3 +10,7 @@
     apply();
   });
 })();
+
+// What is asked before the visit has begun waits for its key.
+window.studioBegun = new Promise((resolve) => { window.studioBegin = () => setTimeout(resolve, 50); });
+window.studioAsk = (trigger, name, what) => window.studioBegun.then(() => trigger(name, what));

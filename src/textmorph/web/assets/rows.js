@@ -34,16 +34,16 @@ function move(what) {
   if (asked && Date.now() - asked < 1500) { next = what; return; }
   asked = Date.now();
   next = null;
-  trigger("moving", what);
+  window.studioAsk(trigger, "moving", what);
 }
 window.addEventListener("studio-moved", () => { asked = 0; if (next) move(next); });
 
 element.addEventListener("change", (event) => {
   const input = event.target;
   if (input.matches("input.range")) next = null;
-  if (input.matches("input.range")) trigger("act", { do: "change", at: Date.now(), ...values(input) });
+  if (input.matches("input.range")) window.studioAsk(trigger, "act", { do: "change", at: Date.now(), ...values(input) });
   if (input.matches("input.on")) {
-    trigger("act", { do: "change", at: Date.now(), row: Number(rowOf(input).dataset.row), on: input.checked });
+    window.studioAsk(trigger, "act", { do: "change", at: Date.now(), row: Number(rowOf(input).dataset.row), on: input.checked });
   }
 });
 element.addEventListener("click", (event) => {
@@ -52,7 +52,7 @@ element.addEventListener("click", (event) => {
   const row = Number(rowOf(button).dataset.row);
   const does = { delete: "remove", sheet: "sheet", "save-direction": "direction" };
   const name = Object.keys(does).find((one) => button.classList.contains(one));
-  if (name) trigger("act", { do: does[name], row, at: Date.now() });
+  if (name) window.studioAsk(trigger, "act", { do: does[name], row, at: Date.now() });
 });
 // What the server says wins over what was dragged; a slider in the hand is left alone.
 watch("value", () => element.querySelectorAll("input").forEach((input) => {

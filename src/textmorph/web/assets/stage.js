@@ -23,7 +23,7 @@ function take(blob, name) {
 function ask(what) {
   closeCamera();
   stage.dataset.waiting = "yes";
-  trigger("act", what);
+  window.studioAsk(trigger, "act", what);
 }
 
 function closeCamera() {
@@ -71,7 +71,7 @@ document.addEventListener("drop", (event) => {
   if (!holdsFile(event)) return;
   event.preventDefault();
   const dropped = event.dataTransfer.files[0];
-  if (dropped && dropped.name.endsWith(".json")) dropped.text().then((state) => trigger("act", { do: "restore", state }));
+  if (dropped && dropped.name.endsWith(".json")) dropped.text().then((state) => window.studioAsk(trigger, "act", { do: "restore", state }));
   else take(dropped);
 });
 document.addEventListener("paste", (event) => {
@@ -115,6 +115,7 @@ function update() {
   const value = props.value;
   delete stage.dataset.waiting;
   if (value.visit) {
+    window.studioBegin();
     sessionStorage.setItem("studio-visit", value.visit);
     if (location.hash.startsWith("#open=")) history.replaceState(null, "", location.pathname);
   }
