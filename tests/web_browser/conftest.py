@@ -95,7 +95,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     """Keep a picture of the page where a test failed."""
     report = yield
     pages = [value for value in getattr(item, "funcargs", {}).values() if isinstance(value, StudioPage)]
-    if report.when == "call" and report.failed:
+    if report.when != "teardown" and report.failed:
         for number, page in enumerate(pages):
             with suppress(Exception):  # a page that hangs has no picture; the report of the test matters more
                 page.picture(f"failed-{item.name}-{number}".replace("/", "-")[:120])
