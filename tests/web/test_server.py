@@ -108,6 +108,7 @@ def test_optimisation_states_links_and_the_gallery(client: Client, url: str) -> 
     state = fetch(url, ask(client, "download", key, "state")["url"]).decode()
     assert ask(client, "restore", start(client, 1), state)["image"] == view["image"]
     link = ask(client, "link", key)
+    assert link["address"] == f"/#open={link['token']}"
     copy = ask(client, "reopen", link["token"])
     assert copy["image"] == view["image"]
     assert copy["visit"] != key
@@ -118,7 +119,7 @@ def test_optimisation_states_links_and_the_gallery(client: Client, url: str) -> 
         ask(client, "domain", key, "/etc")
 
 
-def test_eight_visitors_at_once_each_get_their_own(url: str, client: Client) -> None:
+def test_six_visitors_at_once_each_get_their_own(url: str, client: Client) -> None:
     alone = {seed: ask(client, "look", start(client, seed))["image"] for seed in range(4)}
 
     def visit(number: int) -> bool:
@@ -127,8 +128,8 @@ def test_eight_visitors_at_once_each_get_their_own(url: str, client: Client) -> 
         return bool(view["image"] == alone[number % 4])
 
     assert len(set(alone.values())) == 4
-    with ThreadPoolExecutor(8) as pool:
-        assert all(pool.map(visit, range(8)))
+    with ThreadPoolExecutor(6) as pool:
+        assert all(pool.map(visit, range(6)))
 
 
 def test_refusals_are_sentences_and_tell_nothing_of_the_machine(client: Client, built: Built) -> None:
@@ -158,7 +159,7 @@ def test_refusals_are_sentences_and_tell_nothing_of_the_machine(client: Client, 
 
 def test_a_wish_stays_text(client: Client) -> None:
     key = start(client)
-    for words in ("<img src=x>", "../../etc/passwd"):
+    for words in ("<img src=x>", "../../etc"):
         view = ask(client, "wish", key, words, strength=1.0)
         assert view["wishes"][-1]["text"] == words
 

@@ -272,7 +272,7 @@ class Acts:
         hours = f"{made['hours']:g} hour{'' if made['hours'] == 1 else 's'}"
         told = f"Whoever has this link sees this picture and its wishes, for {hours} from now:"
         visit.serial += 1
-        yield {"files": {"sent": visit.serial, "link": made["path"], "words": told}}
+        yield {"files": {"sent": visit.serial, "link": made["address"], "words": told}}
 
     def _sent(self, visit: Visit, name: str) -> Patch:
         visit.serial += 1

@@ -82,7 +82,8 @@ class Handlers:
         """A new link to what is on the table."""
         state = await self.run(visit, lambda v: saved.save(self.studio, v))
         token = self.studio.visits.make_link(state.encode())
-        return {"token": token, "path": f"/#open={token}", "hours": self.studio.settings.lifetime_hours}
+        # Not "path": Gradio's client takes that for a file, and fetches it.
+        return {"token": token, "address": f"/#open={token}", "hours": self.studio.settings.lifetime_hours}
 
     async def reopened(self, token: str) -> Visit:
         """A new visitor with a copy of what a link stands for."""
