@@ -43,22 +43,24 @@ class StudioPage:
         page.on("dialog", lambda dialog: self._refuse(dialog))
 
     @staticmethod
-    def open(context: BrowserContext, url: str, *, address: str | None = None) -> StudioPage:
+    def open(context: BrowserContext, url: str, *, address: str | None = None, patient: bool = True) -> StudioPage:
         """Open a tab.
 
         Args:
             address: what to open instead of the studio's front page.
+            patient: wait until the server has let the visitor in.
         """
         studio = StudioPage(context.new_page(), url)
-        studio.go(address or url)
+        studio.go(address or url, patient=patient)
         return studio
 
-    def go(self, address: str) -> None:
+    def go(self, address: str, *, patient: bool = True) -> None:
         """Go to an address and wait until the page can be used."""
         self.page.goto(address, timeout=PATIENCE)
         self.page.locator("#wish textarea, #wish input").first.wait_for(timeout=PATIENCE)
         self.page.locator("#picture-file").wait_for(state="attached", timeout=PATIENCE)
-        self.page.locator("#samples button").first.wait_for(state="attached", timeout=PATIENCE)  # a visit has begun
+        if patient:
+            self.page.locator("#samples button").first.wait_for(state="attached", timeout=PATIENCE)
 
     def close(self) -> None:
         self.page.close()

@@ -5,14 +5,19 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks.studio_server import StudioServer
 from textmorph.record import read_record
 
 from .studio_page import StudioPage, difference
+
+if TYPE_CHECKING:
+    from playwright.sync_api import BrowserContext
 
 pytestmark = pytest.mark.browser
 
@@ -74,6 +79,17 @@ def test_a_picture_is_wished_dragged_undone_and_taken_home(studio: StudioPage, s
     studio.press("#reset")
     assert studio.find("#rows li.row").count() == 0
     assert difference(studio.shown(), start) == 0
+
+
+def test_an_impatient_visitor_s_picture_opens_too(
+    first_visitor: BrowserContext, server: StudioServer, sample: Path
+) -> None:
+    page = StudioPage.open(first_visitor, server.url, patient=False)
+    with page.redrawn():
+        page.upload(sample)  # before the server has let anyone in
+    assert page.is_open
+    assert page.find(".drop-word").inner_text() == ""
+    page.close()
 
 
 def test_wishes_add_up_and_each_can_be_switched_off_and_deleted(studio: StudioPage) -> None:
