@@ -26,7 +26,7 @@ from .render import render
 DOMAIN = Path("src/textmorph/assets/portraits")
 JUDGES = Path("recipes/portraits/judges")
 TUNED = Path("recipes/portraits/tuned.json")
-BANK_SAMPLES = 10
+BANK_SAMPLES = 16
 CORPUS_SIZE = 1000
 SAMPLES = 8
 
