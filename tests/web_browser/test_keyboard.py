@@ -11,8 +11,13 @@ pytestmark = pytest.mark.browser
 FOCUSED = """() => {
     const element = document.activeElement;
     if (!element || element === document.body) return null;
-    const look = () => ['outline', 'boxShadow', 'borderColor', 'backgroundColor', 'color']
-        .map(name => getComputedStyle(element)[name]).join('|');
+    const look = () => {
+        const style = getComputedStyle(element), has = side => side && parseFloat(style[side + 'Width']) > 0;
+        return [
+            style.outlineStyle !== 'none' && has('outline') ? style.outline : '', style.boxShadow,
+            has('borderTop') ? style.borderTopColor : '', style.backgroundColor,
+        ].join('|');
+    };
     const box = element.getBoundingClientRect(), focused = look();
     element.blur();
     const blurred = look();

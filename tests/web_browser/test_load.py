@@ -21,7 +21,9 @@ def test_eight_clients_at_once_each_get_their_own_answers(tmp_path: Path) -> Non
     studio = StudioServer(["--folder", str(tmp_path)], environment={"OMP_NUM_THREADS": "1"})
     with studio as server, MemoryWatch(server.process_id) as watch:
         outcome = run_load(server.url, truth.portraits, LOAD)
-    print(waits(outcome.answers), memory(watch, warm=outcome.warm, end=outcome.end))  # noqa: T201
+    kept = memory(watch, warm=outcome.warm, end=outcome.end)
+    print(waits(outcome.answers), kept)  # noqa: T201
     assert judge(outcome, truth) == []
     assert outcome.rounds >= LOAD.clients
     assert {answer.client for answer in outcome.answers} == set(range(LOAD.clients))
+    assert kept["flat"], kept
