@@ -82,10 +82,17 @@ portraits-report: dev
 benchmark-edits: dev
 	$(BIN)/python -m benchmarks.edits $(OPTIONS)
 
-# make benchmark-speed   seconds of one 1024 px render and of --help; OPTIONS="--threads 2 --repeats 5"
+# make benchmark-speed   seconds of renders, optimisation steps and channel probes at 1024 px; OPTIONS="--threads 2"
 .PHONY: benchmark-speed
 benchmark-speed: dev
 	$(BIN)/python -m benchmarks.speed $(OPTIONS)
+	$(BIN)/python -m benchmarks.speed_steps $(OPTIONS)
+
+# make benchmark-banks   screened banks and directions without a bank against the exact bank (hours on two cores)
+.PHONY: benchmark-banks
+benchmark-banks: dev
+	$(BIN)/python -m benchmarks.banks $(OPTIONS)
+	$(BIN)/python -m benchmarks.banks_plot
 
 # make benchmark-studio   fifty clients at once in one studio: whose answers, how long, how much memory; OPTIONS="--clients 8"
 .PHONY: benchmark-studio

@@ -203,6 +203,7 @@ class Banks:
 def overlap(found: Tensor, exact: Tensor, count: int) -> float:
     """Share of the k channels of largest |relevance| that both select, mean over texts; [P, T] each."""
     shares = []
+    count = min(count, len(exact))
     for text in range(exact.shape[1]):
         both = [set(rows[:, text].abs().topk(count).indices.tolist()) for rows in (found, exact)]
         shares.append(len(both[0] & both[1]) / count)
@@ -314,6 +315,7 @@ def channels_stage(banks: Banks) -> dict[str, Any] | None:
 
 def _recall(found: Tensor, exact: Tensor, count: int, among: int) -> dict[str, float]:
     """Share of the exact best k that are among the m best found."""
+    count, among = min(count, len(exact)), min(among, len(exact))
     shares = [
         len(set(exact[:, t].abs().topk(count).indices.tolist()) & set(found[:, t].abs().topk(among).indices.tolist()))
         for t in range(exact.shape[1])

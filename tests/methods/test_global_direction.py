@@ -89,17 +89,35 @@ def test_the_edit_says_where_it_comes_from(
     assert about["embedder"] == embedder.fingerprint
 
 
-def test_without_a_bank_one_is_built_once(embedder: ToyEmbedder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_bank_one_is_built_once_where_that_is_chosen(
+    embedder: ToyEmbedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("textmorph.channel_bank._BANKS", {})
     generator = toy_generator(resolution=8, channel_max=2, seed=3)
     steps: list[int] = []
     progress = lambda done, total: steps.append(done)  # noqa: E731
     find = {"target": "a red cat", "neutral": "a cat", "templates": BARE, "progress": progress}
-    first = GlobalDirection(num_channels=2).find(generator, embedder, **find)
+    method = GlobalDirection(num_channels=2, bank="build")
+    first = method.find(generator, embedder, **find)
     assert steps
     steps.clear()
-    assert torch.equal(GlobalDirection(num_channels=2).find(generator, embedder, **find).vector, first.vector)
+    again = method.find(generator, embedder, **find)
+    assert torch.equal(again.vector, first.vector)
     assert not steps
+    assert again.provenance["bank"]["num_samples"] == 100
+
+
+def test_without_a_bank_the_channels_are_found_by_gradients(
+    generator: StyleGAN2, embedder: ToyEmbedder, bank: ChannelBank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("textmorph.channel_bank._BANKS", {})
+    find = {"target": "red", "neutral": "blue", "templates": BARE}
+    method = GlobalDirection(num_channels=10, to_rgb=True)
+    edit = method.find(generator, embedder, **find)
+    assert edit.provenance["bank"]["screening"]["num_samples"] == 50
+    assert edit.vector.count_nonzero() == 10
+    exact = method.find(generator, embedder, bank=bank, **find)
+    assert torch.cosine_similarity(edit.vector, exact.vector, dim=0) > 0.6
 
 
 def test_bad_wishes_are_refused(generator: StyleGAN2, embedder: ToyEmbedder, bank: ChannelBank) -> None:
