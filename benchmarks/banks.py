@@ -39,6 +39,7 @@ from .machine import about_run
 RUNS = Path("runs/benchmarks/banks")
 RESULTS = Path("benchmarks/results/banks.json")
 COUNTS = (10, 20, 50, 100)
+SHARD = 4
 TURN = 8
 """Samples of the exact bank that are kept in one file."""
 TOLERANCES = (0.8, 0.6, 0.5, 0.4, 0.3, 0.2)
@@ -52,19 +53,25 @@ class Banks:
     Args:
         num: samples of the exact bank that the others are measured against.
         seconds: time after which a stage stops between two parts, to go on in the next run; None for no limit.
+        num_texts: how many of the benchmark's prompts, spread over its list.
     """
 
-    def __init__(self, domain: str, folder: Path, num: int, seconds: float | None) -> None:
+    def __init__(
+        self, domain: str, folder: Path, num: int, seconds: float | None, *, num_texts: int = len(TASKS)
+    ) -> None:
         self.editor = Editor.from_pretrained(domain, device="cpu")
         self.generator, self.embedder = self.editor.generator, self.editor.embedder
         self.folder = folder / f"{fingerprint(self.generator)}-{fingerprint(self.embedder)}"
         self.num, self.end = num, None if seconds is None else time.monotonic() + seconds
         templates = self.editor.domain.sentences
         neutral = self.editor.domain.neutral
+        tasks = list(TASKS.values())
+        rows = np.linspace(0, len(tasks) - 1, num_texts).round().astype(int)
+        self.prompts = [tasks[row].prompt("withheld") for row in rows]
         with torch.inference_mode():
             shifts = [
-                text_shift(self.embedder, neutral=neutral, target=task.prompt("withheld"), templates=templates)
-                for task in TASKS.values()
+                text_shift(self.embedder, neutral=neutral, target=prompt, templates=templates)
+                for prompt in self.prompts
             ]
         self.shifts = torch.stack(shifts).clone()  # [T, D]
         self.plan = plan_bank(self.generator, self.embedder, num_samples=num, batch_size=64)
@@ -104,8 +111,7 @@ class Banks:
         units = torch.cat(parts).half().contiguous().clone()
         seconds = time.perf_counter() - begin
         self.folder.mkdir(parents=True, exist_ok=True)
-        write_bytes(path, save({"units": units}, {"seconds": str(seconds)}), overwrite=True)
-        self._note("exact_seconds_per_render", seconds / (2 * len(styles) * (last - first)))
+        write_bytes(path, save({"units": units}), overwrite=True)
         print(f"exact: channels {first} to {last}, samples from {start}: {seconds:.1f} s", flush=True)
         return units
 
@@ -118,39 +124,48 @@ class Banks:
 
     # Times
 
-    def _note(self, name: str, value: float) -> None:
-        """Keep a time; the median of all is told."""
-        path = self.folder / "times.json"
-        known = json.loads(path.read_text()) if path.is_file() else {}
-        known.setdefault(name, []).append(value)
-        write_bytes(path, json.dumps(known).encode(), overwrite=True)
-
-    def times(self) -> dict[str, dict[str, float]]:
-        path = self.folder / "times.json"
-        known = json.loads(path.read_text()) if path.is_file() else {}
-        return {
-            name: {"median": float(np.median(values)), "fastest": min(values), "slowest": max(values), "n": len(values)}
-            for name, values in known.items()
-        }
-
-    def plain(self, repeats: int = 5) -> None:
-        """Time of one render and one look of the plain procedure: a picture at a time, at full size."""
+    def times(self, repeats: int = 3) -> dict[str, Any]:
+        """Seconds of the parts that every way is made of, on this machine as it is now; kept, see the stage `times`."""
         generator: Any = self.generator
-        with torch.inference_mode():
-            for turn in range(repeats + 1):
+        prober, shard = self.prober, self.prober.channels[:SHARD]
+        short = self.short_prober()
+        some = torch.cat([self.prober.channels[first : first + 4] for first, _ in bank_shards(self.plan)[::8]])
+        screen = Screen(self.generator, self.embedder, Screening(num_samples=16), batch_size=64)
+        styles, basis = screen.prober.styles[:8], F.normalize(torch.randn(8, self.shifts.shape[1]), dim=1)
+
+        def plain() -> None:
+            with torch.inference_mode():
+                self.embedder.embed_image(plain_stylegan2.render(generator, prober.styles[:1]))
+
+        def exact(by: Prober) -> None:
+            for group in torch.split(some, 4):
+                by.differences(group, 8)
+
+        cases: dict[str, tuple[Callable[[], Any], int]] = {
+            "plain_render": (plain, 1),
+            "exact_render": (lambda: exact(prober), 2 * 8 * len(some)),
+            "exact_render_bfloat16": (lambda: exact(short), 2 * 8 * len(some)),
+            "one_channel_render": (lambda: prober.differences(shard[:1], 8), 16),
+            "slope": (lambda: screen._pass(styles, basis[:1], None), 8),
+            "slopes_8": (lambda: screen._pass(styles, basis, None), 8),
+        }
+        found = {}
+        for name, (run, count) in cases.items():
+            run()
+            seconds = []
+            for _ in range(repeats):
                 begin = time.perf_counter()
-                self.embedder.embed_image(plain_stylegan2.render(generator, self.prober.styles[turn : turn + 1]))
-                if turn:
-                    self._note("plain_seconds_per_render", time.perf_counter() - begin)
+                run()
+                seconds.append((time.perf_counter() - begin) / count)
+            found[name] = {"median": float(np.median(seconds)), "fastest": min(seconds), "slowest": max(seconds)}
+            print(name, found[name], flush=True)
+        return found
 
     def short(self, units: Tensor, num: int = 48) -> dict[str, float]:
         """Cosine of effects in bfloat16 with those in float32, of channels spread over all layers."""
         path = self.folder / "bfloat16.json"
         if not path.is_file():
-            plan = plan_bank(
-                self.generator, self.embedder, num_samples=self.num, batch_size=64, autocast=torch.bfloat16
-            )
-            prober = Prober(self.generator, self.embedder, plan)
+            prober = self.short_prober()
             rows = torch.linspace(0, len(units) - 1, num).long()
             found = torch.cat([prober.differences(prober.channels[row : row + 1], self.num) for row in rows.tolist()])
             cosine = F.cosine_similarity(found.mean(dim=1), units[rows].mean(dim=1), dim=1)
@@ -158,43 +173,35 @@ class Banks:
         told: dict[str, float] = json.loads(path.read_text())
         return told
 
+    def short_prober(self) -> Prober:
+        plan = plan_bank(self.generator, self.embedder, num_samples=self.num, batch_size=64, autocast=torch.bfloat16)
+        return Prober(self.generator, self.embedder, plan)
+
     # The other ways
 
-    def screened(self, name: str, screening: Screening, *, wanted: Sequence[int]) -> dict[str, Any] | None:
-        """Relevances of a way [P, T] for each number of channels, and its times; kept."""
+    def screened(self, name: str, screening: Screening, *, wanted: Sequence[int]) -> dict[str, Tensor] | None:
+        """Relevances of a way, [P, T]: by the sketch, by first order, and refined for each number of channels; kept."""
         path = self.folder / f"{name}.safetensors"
-        about = json.dumps(asdict(screening) | {"wanted": list(wanted)})
+        about = json.dumps(asdict(screening) | {"wanted": list(wanted), "prompts": self.prompts})
         if not path.is_file():
             if self.late:
                 return None
             screen = Screen(self.generator, self.embedder, screening, batch_size=64)
             begin = time.perf_counter()
-            bank = screen.bank()
-            sketched = time.perf_counter() - begin
-            tensors = {"sketch": bank.effects @ self.shifts.t()}
-            begin = time.perf_counter()
+            tensors = {"sketch": screen.bank().effects @ self.shifts.t()}
             tensors["first"] = torch.stack([screen.first_order(shift)[0] for shift in self.shifts], dim=1)
-            first = (time.perf_counter() - begin) / len(self.shifts)
-            seconds = {}
             for count in wanted:
-                screen._differences.clear()  # every text pays for its own
-                begin = time.perf_counter()
-                found = []
-                for shift in self.shifts:
-                    screen._differences.clear()
-                    found.append(screen.relevance(shift, num_channels=count))
-                seconds[count] = (time.perf_counter() - begin) / len(self.shifts)
+                found = [screen.relevance(shift, num_channels=count) for shift in self.shifts]
                 tensors[f"refined-{count}"] = torch.stack(found, dim=1)
-            told = {"sketch": sketched, "slopes": first, "refined": seconds}
             tensors = {key: value.contiguous() for key, value in tensors.items()}
             self.folder.mkdir(parents=True, exist_ok=True)
-            write_bytes(path, save(tensors, {"seconds": json.dumps(told), "about": about}))
-            print(f"{name}: {told}", flush=True)
+            write_bytes(path, save(tensors, {"about": about}))
+            print(f"{name}: {time.perf_counter() - begin:.0f} s", flush=True)
         with safe_open(path, framework="pt") as file:
-            header, names = file.metadata(), list(file.keys())
-            if header["about"] != about:
+            names = list(file.keys())
+            if file.metadata()["about"] != about:
                 raise SystemExit(f"{path} was made with other numbers; remove it")
-            return {"seconds": json.loads(header["seconds"]), **{key: file.get_tensor(key) for key in names}}
+            return {key: file.get_tensor(key) for key in names}
 
 
 # ------------------------------------------------------------------------------------------------ figures
@@ -262,18 +269,33 @@ def halves(units: Tensor, shifts: Tensor) -> dict[str, Any]:
     return {"samples_each": units.shape[1] // 2, **compared(odd, even)}
 
 
-def costs(found: dict[str, Any], channels: int) -> dict[str, Any]:
-    """Seconds of a whole bank by each way, from measured times, at the size of the paper's (100 samples)."""
-    times = found["times"]
+def costs(times: dict[str, Any], channels: int) -> dict[str, Any]:
+    """Seconds of each way from the times of its parts: of a whole bank, and of the first text, 50 channels wanted.
+
+    Banks are those of the paper, of 100 samples.
+    """
+    second = {name: figures["median"] for name, figures in times.items()}
+    backward = (second["slopes_8"] - second["slope"]) / 7
     renders = 2 * channels * DEFINED_AT
-    plain = renders * times["plain_seconds_per_render"]["median"]
-    exact = renders * times["exact_seconds_per_render"]["median"]
-    out = {"plain": plain, "exact": exact, "plain_over_exact": plain / exact}
-    for name, way in found["ways"].items():
-        seconds = way["seconds"]
-        total = seconds["sketch"] + seconds["slopes"] + seconds["refined"].get("50", 0)
-        out[name] = {"sketch": seconds["sketch"], "one_text": total, "plain_over_one_text": plain / total}
-        out[name]["plain_over_sketch"] = plain / seconds["sketch"]
+    plain = renders * second["plain_render"]
+    out: dict[str, Any] = {"plain": plain}
+    for name in ("exact_render", "exact_render_bfloat16"):
+        out[name.replace("_render", "")] = {
+            "seconds": renders * second[name], "plain_over_this": second["plain_render"] / second[name],
+        }  # fmt: skip
+    for name, how in PRESETS.items():
+        forward = second["slope"] - backward
+        seen = max(0, max(how.num_samples, 2 * how.sketch) - how.num_samples) * forward
+        sketch = how.num_lengths * (forward + how.sketch * backward) + seen
+        slopes = how.num_samples * second["slope"]
+        probed = min(how.most, int(how.candidates * 50))
+        differences = 2 * how.num_differences * probed * second["one_channel_render"]
+        first = sketch + slopes + differences
+        out[name] = {
+            "sketch": sketch, "slopes": slopes, "differences": differences, "first_text": first,
+            "next_text_at_most": slopes + differences, "plain_over_sketch": plain / sketch,
+            "plain_over_first_text": plain / first,
+        }  # fmt: skip
     return out
 
 
@@ -282,7 +304,6 @@ def channels_stage(banks: Banks) -> dict[str, Any] | None:
     units = banks.units()
     if units is None:
         return None
-    banks.plain()
     num = banks.num
     exact = banks.bank(units).effects @ banks.shifts.t()  # [P, T]
     same = {"defined_at": num}
@@ -294,7 +315,7 @@ def channels_stage(banks: Banks) -> dict[str, Any] | None:
         ),
     }
     found: dict[str, Any] = {
-        "samples": num, "channels": len(units), "prompts": [task.prompt("withheld") for task in TASKS.values()],
+        "samples": num, "channels": len(units), "prompts": banks.prompts,
         "ways": {}, "bfloat16": banks.short(units), "halves": halves(units, banks.shifts),
         "fewer_samples": sizes(units, exact, banks.shifts), "adaptive": adaptive(units, exact, banks.shifts),
     }  # fmt: skip
@@ -303,14 +324,18 @@ def channels_stage(banks: Banks) -> dict[str, Any] | None:
         way = banks.screened(name, screening, wanted=wanted)
         if way is None:
             return None
-        told: dict[str, Any] = {"screening": asdict(screening), "seconds": way["seconds"]}
+        told: dict[str, Any] = {"screening": asdict(screening)}
         for stage in ("sketch", "first", *(f"refined-{count}" for count in wanted)):
             told[stage] = compared(way[stage], exact)
         recall = [_recall(way["first"], exact, 50, m) for m in (50, 75, 100, 150, 200, 300)]
         found["ways"][name] = told | {"recall_at_50": recall}
-    found["times"] = banks.times()
-    found["costs"] = costs(found, len(units))
     return found
+
+
+def times_stage(banks: Banks) -> dict[str, Any]:
+    """What the parts take, and what each way comes to."""
+    found = banks.times()
+    return {"seconds": found, "costs": costs(found, len(banks.prober.channels))}
 
 
 def _recall(found: Tensor, exact: Tensor, count: int, among: int) -> dict[str, float]:
@@ -375,7 +400,8 @@ def main(words: Sequence[str] | None = None) -> None:
     add("--domain", default="portraits")
     add("--samples", type=int, default=DEFINED_AT, help="of the exact bank (default: 100, an hour on two cores)")
     add("--portraits", type=int, default=20, help="that edits are judged on (default: 20)")
-    add("--stages", nargs="+", choices=("channels", "judges"), default=["channels", "judges"])
+    add("--stages", nargs="+", choices=("times", "channels", "judges"), default=["times", "channels", "judges"])
+    add("--texts", type=int, default=len(TASKS), help="prompts of the stage channels (default: all)")
     add("--seconds", type=float, help="stop after so long, to go on in the next run")
     add("--threads", type=int, help="CPU threads (default: all cores)")
     add("--folder", type=Path, default=RUNS)
@@ -383,10 +409,15 @@ def main(words: Sequence[str] | None = None) -> None:
     arguments = parser.parse_args(words)
     keep_memory()
     torch.set_num_threads(arguments.threads or os.cpu_count() or 1)
-    banks = Banks(arguments.domain, arguments.folder, arguments.samples, arguments.seconds)
+    banks = Banks(arguments.domain, arguments.folder, arguments.samples, arguments.seconds, num_texts=arguments.texts)
+    stages: dict[str, Callable[[], dict[str, Any] | None]] = {
+        "times": lambda: times_stage(banks),
+        "channels": lambda: channels_stage(banks),
+        "judges": lambda: judged(banks, arguments.portraits),
+    }
     results: dict[str, Any] = json.loads(arguments.results.read_text()) if arguments.results.is_file() else {}
     for stage in arguments.stages:
-        found = channels_stage(banks) if stage == "channels" else judged(banks, arguments.portraits)
+        found = stages[stage]()
         if found is None:
             raise SystemExit("not done yet; run it again to go on")
         results[stage] = {"about": about_run(), "generator": fingerprint(banks.generator), **found}

@@ -62,7 +62,6 @@ def test_the_channel_stage_goes_on_and_its_exact_bank_is_the_exact_bank(
     assert found is not None
     assert json.loads(json.dumps(found))["channels"] == len(banks.prober.channels)
     assert found["ways"]["none"]["refined-20"]["overlap"].keys() == {"2", "5"}
-    assert found["costs"]["plain_over_exact"] > 0
     units = banks.units()
     assert units is not None
     exact = build_bank(banks.generator, banks.embedder, num_samples=8)
@@ -70,3 +69,25 @@ def test_the_channel_stage_goes_on_and_its_exact_bank_is_the_exact_bank(
     files = {path: path.stat().st_mtime_ns for path in banks.folder.glob("units-*")}
     assert B.channels_stage(B.Banks(str(domain), tmp_path, 8, seconds=-1)) is not None  # all is there
     assert {path: path.stat().st_mtime_ns for path in banks.folder.glob("units-*")} == files
+
+
+def test_costs_are_counted_from_the_times_of_the_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(B, "PRESETS", {"none": Screening(num_samples=64, num_lengths=8, sketch=32)})
+    second = {
+        "plain_render": 1.0, "exact_render": 0.5, "exact_render_bfloat16": 0.25, "one_channel_render": 0.5,
+        "slope": 3.0, "slopes_8": 17.0,  # forward 1, backward 2
+    }  # fmt: skip
+    found = B.costs({name: {"median": value} for name, value in second.items()}, 1000)
+    assert found["plain"] == 200_000
+    assert found["exact"] == {"seconds": 100_000, "plain_over_this": 2}
+    assert found["none"]["sketch"] == 8 * (1 + 32 * 2)
+    assert found["none"]["slopes"] == 64 * 3
+    assert found["none"]["differences"] == 2 * 4 * 64 * 0.5
+
+
+def test_the_parts_are_timed(domain: Path, tmp_path: Path) -> None:
+    banks = B.Banks(str(domain), tmp_path, 8, seconds=None, num_texts=2)
+    found = B.times_stage(banks)
+    assert all(0 < case["fastest"] <= case["median"] <= case["slowest"] for case in found["seconds"].values())
+    assert found["costs"]["plain"] > 0
+    assert len(banks.prompts) == 2
