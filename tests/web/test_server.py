@@ -44,8 +44,10 @@ def url(built: Built) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def client(url: str) -> Client:
-    return Client(url, verbose=False)
+def client(url: str) -> Iterator[Client]:
+    client = Client(url, verbose=False)
+    yield client
+    client.close()
 
 
 def ask(client: Client, endpoint: str, *arguments: Any, **values: Any) -> dict[str, Any]:
@@ -125,6 +127,7 @@ def test_six_visitors_at_once_each_get_their_own(url: str, client: Client) -> No
     def visit(number: int) -> bool:
         own = Client(url, verbose=False)
         view = ask(own, "open", ask(own, "start")["visit"], base64_of(picture_bytes(number % 4)))
+        own.close()
         return bool(view["image"] == alone[number % 4])
 
     assert len(set(alone.values())) == 4

@@ -335,6 +335,8 @@ def test_a_state_of_other_networks_is_refused(studio: Studio, visit: Visit) -> N
 
 
 def test_words_for_people() -> None:
+    assert words.unknown_words(["a"]).startswith("“a” is not a word")
+    assert "“e” and 2 more are words" in words.unknown_words(list("abcdefg"))
     assert words.command(" Start  over! ") == "reset"
     assert words.command("a person with more hair") is None
     session = Session().add("a smile", strength=2.0).add("a hat", strength=0.0)

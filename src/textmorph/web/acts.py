@@ -306,6 +306,7 @@ class Acts:
             "notes": markup.notes(shown.notes if shown is not None else ()),
             "can_undo": visit.history.can_undo,
             "can_redo": visit.history.can_redo,
+            "can_reset": bool(visit.session.rows),
             "open": visit.picture is not None,
         }
         if gallery:

@@ -169,6 +169,7 @@ class _Ties:
         if "can_undo" in patch:
             updates[part["undo"]] = gr.update(interactive=patch["can_undo"])
             updates[part["redo"]] = gr.update(interactive=patch["can_redo"])
+            updates[part["reset"]] = gr.update(interactive=patch["can_reset"])
         return updates
 
     async def begin(self, key: str, token: str) -> AsyncIterator[dict[Any, Any]]:

@@ -34,14 +34,13 @@ def command(text: str) -> str | None:
     return COMMANDS.get(" ".join(text.lower().split()).rstrip(".!"))
 
 
-def unknown_words(words: Sequence[str]) -> str:
+def unknown_words(found: Sequence[str]) -> str:
     """A sentence on words that the model does not know."""
-    quoted = ", ".join(f"“{word}”" for word in words)
-    return (
-        f"{quoted} is not a word this model knows; it will not understand that part."
-        if len(words) == 1
-        else (f"{quoted} are words this model does not know; it will not understand those parts.")
-    )
+    quoted = ", ".join(f"“{word}”" for word in found[:5])
+    if len(found) == 1:
+        return f"{quoted} is not a word this model knows; it will not understand that part."
+    more = f" and {len(found) - 5} more" if len(found) > 5 else ""
+    return f"{quoted}{more} are words this model does not know; it will not understand those parts."
 
 
 def far(domain: Domain) -> str:

@@ -131,7 +131,14 @@ function update() {
   shown = { version: version || shown.version, at: quick ? shown.at : value.at || shown.at };
   if (value.open) delete stage.dataset.back;
   if (value.open !== null) stage.dataset.open = value.open ? "yes" : "no";
-  if (value.photo) { find("#photo").src = value.photo; find("#reconstruction").src = value.reconstruction; showBefore(); }
+  if (value.photo) {
+    stage.toggleAttribute("data-drawn", value.drawn);
+    find("[data-before=reconstruction] span").textContent = value.drawn ? "As it was drawn" : "As the model draws it";
+    if (value.drawn) before = "reconstruction";
+     find("#photo").src = value.photo;
+    find("#reconstruction").src = value.reconstruction;
+    showBefore();
+  }
   if (value.after) find("#after").src = value.after;
   if (value.alt) find("#after").alt = value.alt;
   stage.dataset.quality = value.quality;
