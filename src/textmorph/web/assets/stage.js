@@ -135,7 +135,7 @@ function update() {
     stage.toggleAttribute("data-drawn", value.drawn);
     find("[data-before=reconstruction] span").textContent = value.drawn ? "As it was drawn" : "As the model draws it";
     if (value.drawn) before = "reconstruction";
-     find("#photo").src = value.photo;
+    find("#photo").src = value.photo;
     find("#reconstruction").src = value.reconstruction;
     showBefore();
   }
