@@ -8,6 +8,8 @@ from typing import Any
 HEAD = (
     "job", "engine", "kills", "while writing", "of workers", "ended", "the same bits", "computed again", "left over",
 )  # fmt: skip
+GOALS = {"process": 150, "ray": 50}
+"""Kills asked for."""
 SUMMED = ("kills", "writing", "workers", "ended", "equal", "again", "stray")
 ABOUT = """\
 `kill -9` at seeded random moments; then the same command again, until the job ends. Toy networks, one thread. *While
@@ -35,6 +37,8 @@ def report(found: dict[str, Any]) -> str:
         "|---" * len(HEAD) + "|",
         *rows,
         "",
+        "Asked for: " + "; ".join(_goal(engine, jobs) for engine in GOALS) + ".",
+        "",
         "What was being written: " + "; ".join(f"{place} {num}" for place, num in struck.most_common()) + ".",
         "",
         f"{run['date']}, commit {run['commit']}, {run['machine']['processor']}, {run['machine']['cores']} cores, load "
@@ -43,6 +47,12 @@ def report(found: dict[str, Any]) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _goal(engine: str, jobs: list[dict[str, Any]]) -> str:
+    kills = sum(job["kills"] for job in jobs if job["engine"] == engine)
+    reached = "reached" if kills >= GOALS[engine] else f"**not reached, {kills} were done**"
+    return f"{GOALS[engine]} kills with the engine {engine}: {reached}"
 
 
 def _row(name: str, engine: str, job: dict[str, Any]) -> str:
