@@ -23,7 +23,7 @@ CONFIG = EncoderConfig(
 )  # fmt: skip
 
 
-def train_encoder(minutes: float, *, batch: int = 32, supervised_until: float = 0.6) -> None:
+def train_encoder(minutes: float, *, batch: int = 32, supervised_until: float = 0.85) -> None:
     """Train the encoder: closeness to w, then also reconstruction and identity through the frozen generator.
 
     The identity loss needs the stage `identity`; the first part needs no generator, since w is a fixed rotation of the
@@ -60,7 +60,7 @@ def train_encoder(minutes: float, *, batch: int = 32, supervised_until: float = 
                 image = pair.generator(Latent(w_plus, "w+"), noise="none").float()
                 same = F.cosine_similarity(identity(image), identity(target).detach(), dim=1).mean()
             picture = regression_loss(image, target)
-            loss = 0.3 * closeness + picture + 0.3 * (1 - same.float())
+            loss = closeness + picture + 0.3 * (1 - same.float())
             metrics |= {"picture": float(picture.detach()), "identity": float(same.detach())}
         optimizer.zero_grad()
         loss.backward()
