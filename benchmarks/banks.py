@@ -38,6 +38,7 @@ from .machine import about_run
 
 RUNS = Path("runs/benchmarks/banks")
 RESULTS = Path("benchmarks/results/banks.json")
+STAGES = ("times", "given", "adaptive", "channels", "judges")
 COUNTS = (10, 20, 50, 100)
 SHARD = 4
 TURN = 8
@@ -332,6 +333,58 @@ def channels_stage(banks: Banks) -> dict[str, Any] | None:
     return found
 
 
+def given_stage(banks: Banks, *, texts: int = 3) -> dict[str, Any]:
+    """Screening against the bank that the domain comes with, at the very samples of that bank.
+
+    It costs no exact bank, and leaves nothing to chance: where the two differ, it is by the method.
+    """
+    bank = banks.editor.domain.bank
+    if bank is None:
+        raise SystemExit("this domain comes without a bank")
+    info, shifts = bank.info, banks.shifts
+    num = int(info["num_samples"])
+    how = Screening(
+        num_samples=num, num_lengths=num, sketch=48, candidates=2, most=200, num_differences=4, defined_at=num
+    )
+    options = {name: info[name] for name in ("seed", "truncation", "num_statistics", "max_resolution", "to_rgb")}
+    screen = Screen(banks.generator, banks.embedder, how, batch_size=64, **options)
+    exact = bank.effects.float() @ shifts.t()  # [P, T]
+    found: dict[str, Any] = {"bank": info, "screening": asdict(how), "prompts": banks.prompts}
+    found["sketch"] = compared(screen.bank().effects @ shifts.t(), exact)
+    print(found["sketch"], flush=True)
+    first = torch.stack([screen.first_order(shift)[0] for shift in shifts], dim=1)
+    found["first"] = compared(first, exact)
+    found["recall_at_50"] = [_recall(first, exact, 50, m) for m in (50, 75, 100, 150, 200, 300)]
+    print(found["first"], found["recall_at_50"], flush=True)
+    refined = torch.stack([screen.relevance(shift, num_channels=50) for shift in shifts[:texts]], dim=1)
+    found["refined"] = {"texts": texts, **compared(refined, exact[:, :texts])}
+    found["first_of_the_same_texts"] = compared(first[:, :texts], exact[:, :texts])
+    print(found["refined"], flush=True)
+    return found
+
+
+def adaptive_stage(banks: Banks, *, num: int = 40, samples: int = 48) -> dict[str, Any]:
+    """Samples that adaptive probing takes, and bfloat16, on channels spread over all layers."""
+    plan = plan_bank(banks.generator, banks.embedder, num_samples=samples, batch_size=64)
+    prober = Prober(banks.generator, banks.embedder, plan)
+    rows = torch.linspace(0, len(prober.channels) - 1, num).long()
+    picked = [prober.channels[row : row + 1] for row in rows.tolist()]
+    units = torch.cat([prober.differences(channel, samples) for channel in picked])
+    exact = units.mean(dim=1) @ banks.shifts.t()
+    told = []
+    for row in adaptive(units, exact, banks.shifts):
+        told.append({name: value for name, value in row.items() if name not in ("overlap", "rank_correlation")})
+    short = Prober(banks.generator, banks.embedder, {**plan, "autocast": "bfloat16"})
+    again = torch.cat([short.differences(channel, FIRST_LOOK) for channel in picked])
+    cosine = F.cosine_similarity(again.mean(dim=1), units[:, :FIRST_LOOK].mean(dim=1), dim=1)
+    fewer = [
+        {"samples": n, **spread(F.cosine_similarity(units[:, :n].mean(dim=1), units.mean(dim=1), dim=1))}
+        for n in (4, 8, 16, 24, 32)
+        if n < samples
+    ]
+    return {"channels": num, "samples": samples, "adaptive": told, "fewer_samples": fewer, "bfloat16": spread(cosine)}
+
+
 def times_stage(banks: Banks) -> dict[str, Any]:
     """What the parts take, and what each way comes to."""
     found = banks.times()
@@ -400,7 +453,7 @@ def main(words: Sequence[str] | None = None) -> None:
     add("--domain", default="portraits")
     add("--samples", type=int, default=DEFINED_AT, help="of the exact bank (default: 100, an hour on two cores)")
     add("--portraits", type=int, default=20, help="that edits are judged on (default: 20)")
-    add("--stages", nargs="+", choices=("times", "channels", "judges"), default=["times", "channels", "judges"])
+    add("--stages", nargs="+", choices=STAGES, default=list(STAGES))
     add("--texts", type=int, default=len(TASKS), help="prompts of the stage channels (default: all)")
     add("--seconds", type=float, help="stop after so long, to go on in the next run")
     add("--threads", type=int, help="CPU threads (default: all cores)")
@@ -412,6 +465,8 @@ def main(words: Sequence[str] | None = None) -> None:
     banks = Banks(arguments.domain, arguments.folder, arguments.samples, arguments.seconds, num_texts=arguments.texts)
     stages: dict[str, Callable[[], dict[str, Any] | None]] = {
         "times": lambda: times_stage(banks),
+        "given": lambda: given_stage(banks),
+        "adaptive": lambda: adaptive_stage(banks),
         "channels": lambda: channels_stage(banks),
         "judges": lambda: judged(banks, arguments.portraits),
     }
