@@ -294,7 +294,7 @@ class _Steps:
 def main_directions(embeddings: Tensor, num: int) -> Tensor:
     """Directions in which embeddings [N, D] differ most, orthonormal rows, [m, D]; m is at most num, D and N − 1."""
     centred = embeddings - embeddings.mean(dim=0)
-    _, _, directions = torch.linalg.svd(centred.cpu().double(), full_matrices=False)
+    directions: Tensor = torch.linalg.svd(centred.cpu().double(), full_matrices=False).Vh
     return directions[: max(1, min(num, len(embeddings) - 1))].to(embeddings)
 
 
