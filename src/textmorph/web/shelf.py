@@ -12,9 +12,13 @@ import torch
 
 from ..editor import Editor
 from ..errors import OptionError
+from ..images import resize
 
 PARTS = ("generator", "encoder", "embedder", "identity", "bank")
 """Loaded when a domain is chosen, in this order; the others on first use."""
+
+SAME = 0.1
+"""Mean difference, in [-1, 1], up to which an early picture counts as the same."""
 
 Tell = Callable[[str, int, int], None]
 """Called with the part that is being loaded, how many are done, and their number."""
@@ -78,7 +82,9 @@ class Shelf:
 
 @torch.no_grad()
 def preview_resolution(generator: Any, seconds: float, *, smallest: int = 32) -> int:
-    """The largest side at which this machine draws within this time, or the smallest there is.
+    """The largest side at which this machine draws within this time; else the smallest that shows the same picture.
+
+    A generator that stops at an early layer need not show the picture: some only come to it in the last ones.
 
     Args:
         generator: measured at one side after the other, each after one drawing to warm up.
@@ -86,11 +92,12 @@ def preview_resolution(generator: Any, seconds: float, *, smallest: int = 32) ->
         smallest: side that is never undercut.
     """
     style = generator.to_space(generator.sample(1, seed=0), "s")
+    whole = generator(style).clamp(-1, 1)
     side = int(generator.resolution)
-    while side > smallest:
-        generator(style, resolution=side)
-        if min(_seconds(generator, style, side) for _ in range(3)) <= seconds:
-            return side
+    while min(_seconds(generator, style, side) for _ in range(3)) > seconds and side // 2 >= smallest:
+        early = generator(style, resolution=side // 2).clamp(-1, 1)
+        if float((early - resize(whole, side // 2, method="area")).abs().mean()) > SAME:
+            break
         side //= 2
     return side
 
