@@ -97,12 +97,33 @@ def draw(found: dict[str, Any]) -> Image.Image:
     return image.resize((3 * SIZE[0], SIZE[1]), Image.Resampling.LANCZOS)
 
 
+def draw_early(found: dict[str, Any]) -> Image.Image:
+    """The same from a first look: over directions of the sketch, over channels, over candidates."""
+    image = Image.new("RGB", (3 * SIZE[0] * SCALE, SIZE[1] * SCALE), "white")
+    canvas = ImageDraw.Draw(image)
+    directions, slopes, sketch = found["directions"], found["slopes"], found["sketch"]
+    panel = Panel(canvas, 0, "over main directions of the embeddings", "directions, m", directions)
+    for way, colour, label in ((slopes, "b", "slope of each text over length"), (sketch, "a", "for all texts")):
+        panel.curve(list(zip(directions, way["overlap_50"], strict=True)), colour, f"{label}: shared at k = 50")
+    panel.curve(list(zip(directions, slopes["rank_correlation"], strict=True)), "c", "slopes: rank correlation")
+    preset = found["preset"]
+    panel = Panel(canvas, SIZE[0], "channels shared with the exact bank, m = 48", "channels, k", preset["counts"])
+    for way, colour, label in (("sketch", "a", "for all texts"), ("slopes", "b", "slope of each text over length")):
+        panel.curve(list(zip(preset["counts"], preset[way]["overlap"], strict=True)), colour, label)
+    recall = slopes["recall_50"]
+    panel = Panel(canvas, 2 * SIZE[0], "the exact best 50 among the first by slopes", "candidates", recall["among"])
+    for num, colour in (("8", "d"), ("16", "a"), ("32", "b")):
+        panel.curve(list(zip(recall["among"], recall[num], strict=True)), colour, f"m = {num} directions")
+    return image.resize((3 * SIZE[0], SIZE[1]), Image.Resampling.LANCZOS)
+
+
 def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.banks_plot", description=__doc__)
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--image", type=Path, default=IMAGE)
     arguments = parser.parse_args(words)
-    image = draw(json.loads(arguments.results.read_text())["channels"])
+    found = json.loads(arguments.results.read_text())
+    image = draw(found["channels"]) if "channels" in found else draw_early(found)
     with written_whole(arguments.image, overwrite=True) as path:
         image.save(path, format="PNG", optimize=True)
     print(arguments.image)
