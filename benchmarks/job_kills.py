@@ -254,8 +254,6 @@ def run(
     import textmorph.cli.app
     import textmorph.shards  # noqa: F401 - loads what every process would load for itself, in seconds
 
-    if ray_kills:
-        import ray  # noqa: F401
     came = {(job["job"], job["engine"]): job for job in done}
     with tempfile.TemporaryDirectory() as place, ExitStack() as stack:
         folder = Path(place)

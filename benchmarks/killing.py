@@ -15,6 +15,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from hashlib import sha256
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -204,6 +205,7 @@ def cluster() -> Iterator[None]:
         port = free.getsockname()[1]
         free.close()
         os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(16)}  # ours alone
+        import_module("ray")  # once for all that fork; not before: it reads the token when it is imported
         words = [
             "start", "--head", "--block", "--node-ip-address=127.0.0.1", f"--port={port}", "--num-cpus=2",
             "--include-dashboard=false", "--object-store-memory=100000000", "--disable-usage-stats",
