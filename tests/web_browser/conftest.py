@@ -55,7 +55,7 @@ def browser() -> Iterator[Browser]:
 
 def _visitor(browser: Browser) -> BrowserContext:
     context = browser.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
-    context.set_default_timeout(30_000)
+    context.set_default_timeout(60_000)
     return context
 
 

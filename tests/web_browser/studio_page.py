@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext, Download, Locator, Page
 
 SCREENSHOTS = Path("build/screenshots")
-PATIENCE = 60_000
+PATIENCE = 120_000
 """Milliseconds that anything may take on two cores that others use too."""
 QUIET_SINCE = """([before, still]) => {
     const stage = document.querySelector('.studio-stage');
