@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import gc
 import io
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -29,6 +32,16 @@ from textmorph.web.server import Built
 from .conftest import base64_of, picture_bytes
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # those of Gradio, its client and what they stand on
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _tidy() -> Iterator[None]:
+    """Gradio leaves an event loop open in this thread: close it, and collect the rest where warnings do not count."""
+    yield
+    with suppress(RuntimeError):  # newer Pythons: there is none
+        asyncio.get_event_loop_policy().get_event_loop().close()
+    asyncio.set_event_loop(None)
+    gc.collect()
 
 
 @pytest.fixture(scope="module")
