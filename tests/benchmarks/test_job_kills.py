@@ -36,6 +36,7 @@ def test_killed_again_and_again_jobs_end_with_the_same_bits_and_leave_nothing(tm
         assert (job["again"], job["stray"]) == (0, 0)
 
 
+@pytest.mark.slow
 def test_killed_on_a_cluster_too(tmp_path: Path):
     pytest.importorskip("ray")
     (job,) = battle(tmp_path, "--kills", "0", "--ray-kills", "1", "--seed", "3")["jobs"]
