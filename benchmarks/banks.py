@@ -371,9 +371,11 @@ def adaptive_stage(banks: Banks, *, num: int = 40, samples: int = 48) -> dict[st
     picked = [prober.channels[row : row + 1] for row in rows.tolist()]
     units = torch.cat([prober.differences(channel, samples) for channel in picked])
     exact = units.mean(dim=1) @ banks.shifts.t()
-    told = []
-    for row in adaptive(units, exact, banks.shifts):
-        told.append({name: value for name, value in row.items() if name not in ("overlap", "rank_correlation")})
+    left_out = ("overlap", "rank_correlation")
+    told = [
+        {name: value for name, value in row.items() if name not in left_out}
+        for row in adaptive(units, exact, banks.shifts)
+    ]
     short = Prober(banks.generator, banks.embedder, {**plan, "autocast": "bfloat16"})
     again = torch.cat([short.differences(channel, FIRST_LOOK) for channel in picked])
     cosine = F.cosine_similarity(again.mean(dim=1), units[:, :FIRST_LOOK].mean(dim=1), dim=1)
