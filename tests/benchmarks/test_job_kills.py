@@ -26,6 +26,7 @@ def battle(folder: Path, *words: str) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 def test_killed_again_and_again_jobs_end_with_the_same_bits_and_leave_nothing(tmp_path: Path):
     found = battle(tmp_path, "--kills", "4", "--ray-kills", "0", "--seed", "3")
     assert [job["job"] for job in found["jobs"]] == ["bank", "corpus", "folder"]

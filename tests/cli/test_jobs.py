@@ -167,6 +167,7 @@ def test_an_edit_of_a_folder_clears_what_a_killed_one_left_and_accepts_what_it_f
     assert {path.name: path.read_bytes() for path in (desk / "out").iterdir()} == whole
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings(*IGNORED)
 def test_mappers_trained_on_a_cluster_are_those_trained_here(run: Run, desk: Path, request: pytest.FixtureRequest):
     pytest.importorskip("ray")
