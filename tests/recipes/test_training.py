@@ -150,7 +150,7 @@ def test_a_training_goes_on_or_begins_anew_from_the_weights(tmp_path: Path, monk
     third, seen_last = _train_a_line(tmp_path, minutes=0.001)
     assert seen_last[0] == (len(seen) + len(seen_then), 0.0)
     aims = [abs(float(line(torch.ones(1, 1)).detach()) - 2) for line in (first, second, third)]
-    assert aims[0] >= aims[1] >= aims[2] - 1e-6
+    assert aims[2] <= aims[1] + 1e-3 <= aims[0] + 2e-3
     saved = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
     assert saved["before"] >= 0.2
     assert saved["elapsed"] < 0.2
