@@ -68,10 +68,10 @@ class AttributeBasis(nn.Module):
 class Pair(nn.Module):
     """Mapping from vectors and generator, trained together."""
 
-    def __init__(self) -> None:
+    def __init__(self, config: StyleGAN2Config = CONFIG) -> None:
         super().__init__()
-        self.attributes = AttributeBasis(CONFIG.w_dim)
-        self.generator = StyleGAN2(CONFIG)
+        self.attributes = AttributeBasis(config.w_dim)
+        self.generator = StyleGAN2(config)
 
     def affines(self, resolution: int) -> Iterator[EqualizedLinear]:
         """The affine layers that pictures of this size depend on."""
@@ -154,19 +154,25 @@ def train_generator(minutes: float, *, batch: int = 16, low_resolution_until: fl
         with torch.no_grad():
             made = average.module(held_out.vectors[:16].to(device()), CONFIG.resolution)
         both = torch.cat([held_out.tensor(slice(0, 16)), made.cpu().float()])
-        _save_sheet(both, 16, data.RUNS / "generator" / "preview.png")
+        save_sheet(both, 16, data.RUNS / "generator" / "preview.png")
 
     state = {"pair": pair, "average": average, "optimizer": optimizer}
     train(data.RUNS / "generator", state, step, minutes=minutes, label="generator", preview=preview)
     preview(0)
 
 
-def load_pair() -> Pair:
-    """The averaged weights of the regression."""
-    saved = torch.load(data.RUNS / "generator" / "checkpoint.pt", map_location=device(), weights_only=True)
+def load_pair(stage: str | None = None) -> Pair:
+    """The averaged weights of a stage, `generator` or `adversarial`; without a name of the last that was run."""
+    if stage is None:
+        stage = "adversarial" if (data.RUNS / "adversarial" / "checkpoint.pt").exists() else "generator"
     pair = Pair().to(device())
-    pair.load_state_dict({k.removeprefix("module."): v for k, v in saved["average"].items() if k.startswith("module.")})
+    pair.load_state_dict(_averaged(stage))
     return pair.requires_grad_(False).eval()
+
+
+def _averaged(stage: str) -> dict[str, Tensor]:
+    saved = torch.load(data.RUNS / stage / "checkpoint.pt", map_location=device(), weights_only=True)["average"]
+    return {k.removeprefix("module."): v for k, v in saved.items() if k.startswith("module.")}
 
 
 def uniform_from_z(z: Tensor) -> Tensor:
@@ -189,20 +195,27 @@ def train_mapping(minutes: float, *, batch: int = 320, sharpen_from: float = 0.6
         z = torch.from_numpy(np.random.default_rng([4, number]).standard_normal((batch, CONFIG.z_dim), np.float32))
         target = torch.from_numpy(A.vectors(A.columns(uniform_from_z(z).numpy()))).to(device())
         w = mapping(z.to(device()))
-        told = pair.attributes.read(w)
-        beside = w - pair.attributes(told)
-        error = told - target
-        loss = error.square().sum(dim=1).mean() + 0.1 * beside.square().sum(dim=1).mean()
-        if progress > sharpen_from:  # at a threshold one side is right, and half of each is not
-            loss = loss + error.abs().sum(dim=1).mean()
+        loss = mapping_loss(pair.attributes, w, target, sharp=progress > sharpen_from)
+        error = pair.attributes.read(w.detach()) - target
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         average.update(mapping)
-        return {"loss": float(loss.detach()), "square": float(error.detach().square().sum(dim=1).mean())}
+        return {"loss": float(loss.detach()), "square": float(error.square().sum(dim=1).mean())}
 
     state = {"mapping": mapping, "average": average, "optimizer": optimizer}
     train(data.RUNS / "mapping", state, step, minutes=minutes, label="mapping")
+
+
+def mapping_loss(basis: AttributeBasis, w: Tensor, target: Tensor, *, sharp: bool = True) -> Tensor:
+    """How far w [B, W] is from saying the records [B, V], and from saying nothing else.
+
+    `sharp` adds the absolute error: at a threshold one side is right, and half of each is not.
+    """
+    told = basis.read(w)
+    error = told - target
+    loss = error.square().sum(dim=1).mean() + 0.1 * (w - basis(told)).square().sum(dim=1).mean()
+    return loss + error.abs().sum(dim=1).mean() if sharp else loss
 
 
 @torch.no_grad()
@@ -222,7 +235,7 @@ def _start_with_thresholds(mapping: MappingNetwork) -> None:
     first.bias.copy_(bias / first.bias_gain)
     last.weight.mul_(0.05)
     for layer in middle:
-        layer.weight.mul_(0.1).add_(torch.eye(len(layer.weight)) / (math.sqrt(2) * layer.weight_gain))
+        layer.weight.mul_(0.1).add_(torch.eye(len(layer.weight)).to(layer.weight) / (math.sqrt(2) * layer.weight_gain))
 
 
 def _bends() -> Iterator[tuple[int, float]]:
@@ -242,20 +255,24 @@ def _bends() -> Iterator[tuple[int, float]]:
         yield int(random.choice(named)), float(random.uniform(0.02, 0.98))
 
 
+def regressed() -> Pair:
+    """What the stages `generator` and `mapping` made: records → w → picture, and z → w."""
+    pair = load_pair("generator")
+    pair.generator.mapping.load_state_dict(_averaged("mapping"))
+    return pair
+
+
 def finished() -> StyleGAN2:
-    """The generator with its distilled mapping and mean w."""
-    pair = load_pair()
-    saved = torch.load(data.RUNS / "mapping" / "checkpoint.pt", map_location=device(), weights_only=True)
-    generator = pair.generator
-    generator.mapping.load_state_dict(
-        {k.removeprefix("module."): v for k, v in saved["average"].items() if k.startswith("module.")}
-    )
+    """The generator of the last stage that was run, with mapping and mean w."""
+    adversarial = (data.RUNS / "adversarial" / "checkpoint.pt").exists()
+    generator = (load_pair("adversarial") if adversarial else regressed()).generator
     z = torch.from_numpy(np.random.default_rng(11).standard_normal((50_000, CONFIG.z_dim), np.float32)).to(device())
     generator.mapping.mean_w.copy_(generator.mapping(z).mean(dim=0))
     return generator
 
 
-def _save_sheet(images: Tensor, columns: int, path: object) -> None:
+def save_sheet(images: Tensor, columns: int, path: object) -> None:
+    """Write images [B, 3, S, S] in [-1, 1] as one picture."""
     array = ((images.clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy()
     rows = [np.concatenate(list(array[i : i + columns]), axis=1) for i in range(0, len(array), columns)]
     Image.fromarray(np.concatenate(rows)).save(str(path))
