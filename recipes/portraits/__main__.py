@@ -4,83 +4,115 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib import import_module
 
-STAGES: dict[str, tuple[float, str]] = {  # default minutes on two cores, what it does
-    "data": (0, "render 113 000 portraits (4 minutes, 5.6 GB of disk)"),
-    "clip": (65, "the small CLIP"),
-    "clip_words": (60, "its words, with the vision tower standing still"),
-    "generator": (165, "StyleGAN2, regressed from attribute vectors"),
-    "mapping": (25, "its mapping network, distilled to work from z"),
-    "identity": (12, "the identity net"),
-    "encoder": (40, "photo to w+"),
-    "witness": (15, "a second CLIP that only reports"),
-    "witness_words": (5, "its words"),
-    "judge": (15, "the attribute classifier that only measures"),
-    "identity_judge": (10, "the second identity net that only measures"),
-    "bank": (0, "the channel bank and the corpus (10 minutes)"),
-    "bundle": (0, "write the domain folder and the judges"),
-    "report": (0, "measure everything, write report.json and the model card"),
+from textmorph.errors import OptionError
+
+from .run_folder import RESOLUTIONS, settle
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A step of the recipe, and what it needs.
+
+    Args:
+        what: it makes.
+        minutes: on two cores; of training, where it trains for a budget.
+        gpu: minutes that a GPU needs for as much. Estimated: none was at hand to measure it.
+        call: function, as module:name, and its leading arguments.
+        trains: whether the function takes a budget of minutes.
+        for_gpu: left out without a GPU unless forced; on one it trains for `gpu` minutes.
+    """
+
+    what: str
+    minutes: float
+    gpu: float
+    call: tuple[str, ...]
+    trains: bool = True
+    for_gpu: bool = False
+
+    @property
+    def needs(self) -> str:
+        """Its time, in words."""
+        return f"{self.minutes:g} min on two cores, about {self.gpu:g} for as much on a GPU (estimated, not measured)"
+
+
+STAGES = {
+    "data": Stage("render 113 000 portraits (5.6 GB of disk; at 256 px 22)", 4, 4, ("data:prepare",), trains=False),
+    "clip": Stage("the small CLIP", 65, 5, ("clip:train_clip", "clip")),
+    "clip_words": Stage("its words, with the vision tower standing still", 60, 5, ("clip:train_words", "clip")),
+    "generator": Stage("StyleGAN2, regressed from attribute vectors", 165, 10, ("generator:train_generator",)),
+    "mapping": Stage("its mapping network, distilled to work from z", 25, 3, ("generator:train_mapping",)),
+    "adversarial": Stage(
+        "finish both against a discriminator", 600, 60, ("adversarial:train_adversarial",), for_gpu=True
+    ),
+    "identity": Stage("the identity net", 12, 2, ("identity:train_identity", "identity")),
+    "encoder": Stage("photo to w+", 75, 5, ("encoder:train_encoder",)),
+    "witness": Stage("a second CLIP that only reports", 15, 2, ("clip:train_clip", "witness")),
+    "witness_words": Stage("its words", 5, 1, ("clip:train_words", "witness")),
+    "judge": Stage("the attribute classifier that only measures", 15, 3, ("judge:train_judge",)),
+    "identity_judge": Stage("the second identity net, too", 10, 2, ("identity:train_identity", "identity_judge")),
+    "bank": Stage("the channel bank and the corpus", 10, 10, ("bundle:write_bank_and_corpus",), trains=False),
+    "bundle": Stage("write the domain folder and the judges", 1, 1, ("bundle:write_bundle",), trains=False),
+    "report": Stage("measure it, write report.json and model card", 10, 10, ("report:write_report",), trains=False),
 }
 
-TRAINERS = {  # stage: module, function
-    "clip": ("clip", "train_clip"),
-    "witness": ("clip", "train_clip"),
-    "clip_words": ("clip", "train_words"),
-    "witness_words": ("clip", "train_words"),
-    "generator": ("generator", "train_generator"),
-    "mapping": ("generator", "train_mapping"),
-    "identity": ("identity", "train_identity"),
-    "identity_judge": ("identity", "train_identity"),
-    "encoder": ("encoder", "train_encoder"),
-    "judge": ("judge", "train_judge"),
-}
+LEFT_OUT = (
+    "left out, for there is no GPU: two cores make about 30 pictures a second, and it takes a million. "
+    "--adversarial runs it all the same"
+)
 
 
-def takes_name(stage: str) -> bool:
-    """Some stages share a trainer, which is told which network it is about."""
-    return stage.startswith(("clip", "witness", "identity"))
+def run(name: str, minutes: float | None = None, *, scale: float = 1, forced: bool = False, **options: bool) -> None:
+    """Run or resume one stage.
 
+    Args:
+        minutes: of training, over all runs together; None takes the stage's own, times `scale`.
+        forced: run a stage that is made for a GPU without one, too.
+        options: of the stage.
+    """
+    from .training import device
 
-def run(stage: str, minutes: float) -> None:
-    """Run or resume one stage."""
-    if stage == "data":
-        from .data import prepare
-
-        prepare()
+    stage, has_gpu = STAGES[name], device().type != "cpu"
+    if stage.for_gpu and not (has_gpu or forced):
+        print(f"{name}: {LEFT_OUT}", flush=True)
         return
-    if stage in ("bank", "bundle", "report"):
-        if stage == "bank":
-            from .bundle import write_bank_and_corpus as finish
-        elif stage == "bundle":
-            from .bundle import write_bundle as finish
-        else:
-            from .report import write_report as finish
-        finish()
-        return
-    module, function = TRAINERS[stage]
-    train = getattr(import_module(f"recipes.portraits.{module}"), function)
-    train(*([stage.removesuffix("_words")] if takes_name(stage) else []), minutes)
+    print(f"{name}: {stage.what}; {stage.needs}", flush=True)
+    module, function = stage.call[0].split(":")
+    call = getattr(import_module(f"recipes.portraits.{module}"), function)
+    if minutes is None:
+        minutes = scale * (stage.gpu if stage.for_gpu and has_gpu else stage.minutes)
+    call(*stage.call[1:], *([minutes] if stage.trains else []), **options)
 
 
-def main() -> None:
-    lines = "\n".join(f"  {name:15} {minutes:3g} min  {what}" for name, (minutes, what) in STAGES.items())
+def main(arguments: Sequence[str] | None = None) -> None:
+    lines = "\n".join(f"  {name:15}{s.minutes:6g} min{s.gpu:5g} min  {s.what}" for name, s in STAGES.items())
     parser = argparse.ArgumentParser(
         prog="python -m recipes.portraits",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Make the embedded domain. Every stage can be stopped and started again.",
-        epilog=f"stages:\n{lines}",
+        epilog=f"stages, their time on two cores, and a GPU's for as much (estimated, not measured):\n{lines}\n"
+        "A GPU is used where there is one; it trains as many minutes as two cores, and gets farther.\n"
+        "Without one adversarial is left out; with one it trains for the second time. Its first is estimated, too.",
     )
     parser.add_argument("stages", nargs="*", metavar="STAGE", help="stages in order; none: all")
     parser.add_argument("--minutes", type=float, help="training time of each named stage (default: see below)")
     parser.add_argument("--scale", type=float, default=1.0, help="multiply all training times (default: 1)")
     parser.add_argument("--threads", type=int, help="CPU threads (default: all cores)")
     parser.add_argument(
+        "--resolution", type=int, choices=RESOLUTIONS,
+        help="side of the pictures, settled when a run begins (default: 128; 256 is meant for a GPU)",
+    )  # fmt: skip
+    parser.add_argument("--adversarial", action="store_true", help="run the stage adversarial without a GPU, too")
+    parser.add_argument("--from-scratch", action="store_true", help="let adversarial begin from random weights")
+    parser.add_argument(
         "--weights-alone", action="store_true",
         help="begin a stage's schedule anew from the weights that lie there, instead of going on with it",
     )  # fmt: skip
-    arguments = parser.parse_args()
-    unknown = [s for s in arguments.stages if s not in STAGES]
+    told = parser.parse_args(arguments)
+    unknown = [s for s in told.stages if s not in STAGES]
     if unknown:
         parser.error(f"no stage {', '.join(unknown)}; stages are {', '.join(STAGES)}")
     import torch
@@ -89,12 +121,17 @@ def main() -> None:
 
     from .training import WEIGHTS_ALONE
 
-    if arguments.weights_alone:
+    if told.weights_alone:
         os.environ[WEIGHTS_ALONE] = "1"
     keep_memory()  # on two virtual cores the generator trains twice as fast
-    torch.set_num_threads(arguments.threads or os.cpu_count() or 1)
-    for stage in arguments.stages or STAGES:
-        run(stage, arguments.minutes or STAGES[stage][0] * arguments.scale)
+    torch.set_num_threads(told.threads or os.cpu_count() or 1)
+    try:
+        settle(told.resolution)
+        for name in told.stages or STAGES:
+            options = {"from_scratch": told.from_scratch} if name == "adversarial" else {}
+            run(name, told.minutes, scale=told.scale, forced=told.adversarial, **options)
+    except OptionError as error:
+        parser.error(str(error))
 
 
 if __name__ == "__main__":

@@ -5,23 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 from PIL import Image
 
-from textmorph import load_generator
-from textmorph.channel_bank import build_bank
+from textmorph import load_domain
 from textmorph.checkpoints import native
-from textmorph.corpus import Corpus
-from textmorph.embedders import load_embedder
+from textmorph.shards import make_bank, make_corpus
 
+from . import adversarial, captions, clip, data, encoder, generator, identity, judge
 from . import attributes as A
-from . import captions, clip, data, encoder, generator, identity, judge
 from .render import render
+from .training import countdown
 
 DOMAIN = Path("src/textmorph/assets/portraits")
 JUDGES = Path("recipes/portraits/judges")
@@ -55,21 +52,26 @@ def write_bundle() -> None:
 def write_generator_and_clip() -> None:
     """What bank and corpus are built with."""
     DOMAIN.mkdir(parents=True, exist_ok=True)
-    _network(DOMAIN / "generator.safetensors", generator.finished(), "generator", "stylegan2")
+    training = {"training": adversarial.trained() or "regression"}  # the model card reads it
+    _network(DOMAIN / "generator.safetensors", generator.finished(), "generator", "stylegan2", **training)
     clip.export("clip", DOMAIN / "clip")
 
 
 def write_bank_and_corpus() -> None:
-    """Build the channel bank and the corpus with the networks of the folder; ten minutes on two cores."""
+    """Build the channel bank and the corpus with the networks of the folder; stopped, it goes on."""
     write_generator_and_clip()
-    made, embedder = load_generator(DOMAIN / "generator.safetensors"), load_embedder(DOMAIN / "clip")
-    bank = build_bank(
-        made, embedder, num_samples=BANK_SAMPLES, truncation=1.0, seed=21, autocast=torch.bfloat16,
-        progress=_progress("bank"),
+    write_toml()
+    domain, parts = load_domain(DOMAIN), data.RUNS / "bank"
+    parts.mkdir(parents=True, exist_ok=True)
+    bank = make_bank(
+        domain, parts / "bank.safetensors", num_samples=BANK_SAMPLES, truncation=1.0, seed=21, autocast=torch.bfloat16,
+        overwrite=True, progress=countdown("bank"),
     )  # fmt: skip
     bank.save(DOMAIN / "bank.safetensors", overwrite=True, dtype=torch.float16)
-    corpus = Corpus.build(made, embedder, num=CORPUS_SIZE, seed=22, progress=_progress("corpus"))
-    corpus.save(DOMAIN / "corpus.safetensors", overwrite=True)
+    corpus = parts / "corpus.safetensors"
+    make_corpus(domain, corpus, num=CORPUS_SIZE, seed=22, overwrite=True, progress=countdown("corpus"))
+    shutil.copyfile(corpus, DOMAIN / "corpus.safetensors")
+    write_toml()
 
 
 def _trained(stage: str) -> bool:
@@ -122,22 +124,9 @@ neutral = "{captions.NEUTRAL}"
     )
 
 
-def _network(path: Path, network: Any, kind: str, architecture: str) -> None:
+def _network(path: Path, network: Any, kind: str, architecture: str, **provenance: str) -> None:
     config = vars(network.config) if hasattr(network, "config") else {}
     native.write(
-        path, network.state_dict(), kind=kind, architecture=architecture, config=config, provenance=ORIGIN,
+        path, network.state_dict(), kind=kind, architecture=architecture, config=config, provenance=ORIGIN | provenance,
         dtype=torch.float16, overwrite=True,
     )  # fmt: skip
-
-
-def _progress(label: str) -> Callable[[int, int], None]:
-    begin = last = time.monotonic()
-
-    def tell(done: int, total: int) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if now - last > 20:
-            print(f"{label}: {done}/{total}, {(now - begin) * (total - done) / done / 60:.1f} min left", flush=True)
-            last = now
-
-    return tell

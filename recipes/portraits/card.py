@@ -8,11 +8,28 @@ from typing import Any
 from .bundle import BANK_SAMPLES, CORPUS_SIZE, DOMAIN
 from .data import SIZES
 
+GENERATOR = {  # how it was trained, as its file says
+    "regression": """**The generator was not trained
+adversarially**: it was regressed from clean attribute vectors, of which w is a rotation; while it was trained, every
+style channel was urged to listen to few attributes; its mapping network was then distilled to work from Gaussian z.""",
+    "finished": """**The generator was finished
+adversarially, but learned most before**: it was regressed from clean attribute vectors, of which w is a rotation; while
+it was trained, every style channel was urged to listen to few attributes; its mapping network was distilled to work from
+Gaussian z. Then both were trained against a discriminator, with the regression and the distillation as an anchor.""",
+    "from scratch": """**The generator was trained
+adversarially from random weights, but not by that alone**: all the while it was also regressed from clean attribute
+vectors, of which w is a rotation, its mapping network was told which w a z stands for, and every style channel was urged
+to listen to few attributes.""",
+}
+
 
 def write_card(report: dict[str, Any]) -> None:
     """Write MODEL_CARD.md into the domain folder."""
     clip, witness, encoder, made = report["clip"], report["witness"], report["encoder"], report["generator"]
-    training = "\n".join(f"| {s} | {t['steps']:,} | {t['minutes']} |" for s, t in report["training"].items())
+    stages = report["training"]
+    training = "\n".join(f"| {s} | {t['steps']:,} | {t['minutes']} | {t['device']} |" for s, t in stages.items())
+    on_cpu = all(stage["device"] == "CPU" for stage in stages.values())
+    machine = "Two CPU cores, one thread per stage, two stages at a time. " if on_cpu else ""
     goals = "\n".join(
         f"| {name} | {g['value']} | {g['goal']} | {'yes' if g['met'] else '**no**'} |"
         for name, g in report["goals"].items()
@@ -35,9 +52,7 @@ Written by `make portraits-report`; every figure below is measured, on renders a
 
 ## What it is not
 It knows drawn portraits of one kind and {SIZES["base"] + SIZES["varied"]:,} captioned ones at that; a photograph is far from it, and
-textmorph says so. Its CLIP reads the words of its captions and no others. **The generator was not trained
-adversarially**: it was regressed from clean attribute vectors, of which w is a rotation; while it was trained, every
-style channel was urged to listen to few attributes; its mapping network was then distilled to work from Gaussian z.
+textmorph says so. Its CLIP reads the words of its captions and no others. {GENERATOR[made["training"]]}
 Disentanglement is therefore built in to a good part, and results here predict nothing for FFHQ.
 Hair colours, make-up and earrings follow a prior that leans on stereotypes (beards only on masculine faces, make-up
 mostly on feminine ones), so that correlations exist to be disentangled; it is no statement about people.
@@ -53,11 +68,11 @@ captions from `recipes/portraits/captions.py`. A fifth of the phrasings of every
 Held out: other seeds.
 
 ## Training
-| stage | steps | minutes |
-|---|---|---|
+| stage | steps | minutes | on |
+|---|---|---|---|
 {training}
 
-Two CPU cores, one thread per stage, two stages at a time. All from scratch: `make portraits`.
+{machine}All from scratch: `make portraits`.
 CLIP: contrastive with known matches, pairs that differ in one attribute, a directional loss on their captions, attribute
 heads on the vision tower during training only; then words alone, with a choice among all values of an attribute
 (training phrasings only). Identity: ArcFace over drawn persons. Encoder: towards the w of

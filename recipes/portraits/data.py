@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +20,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from textmorph.errors import OptionError
+
 from . import attributes as A
 from .render import render_many
+from .run_folder import RESOLUTION, RUNS, resolution
+from .training import countdown
 
-RUNS = Path(os.environ.get("PORTRAITS_RUNS", "runs/portraits"))
-SIZE = 128
+SIZE = resolution()
 LOOKS = 6
 SIZES = {"base": 40_000, "varied": 40_000, "looks": 24_000, "test": 3_000, "test_varied": 3_000, "test_looks": 3_000}
 _SEEDS = {"base": 1, "varied": 1, "looks": 2, "test": 1001, "test_varied": 1001, "test_looks": 1002}
@@ -69,29 +74,75 @@ def records(name: str, num: int | None = None) -> tuple[dict[str, NDArray[Any]],
     return cols, None
 
 
-def prepare() -> None:
-    """Render every set that is not there yet. About 5 ms a picture and core."""
+def prepare(chunk: int = 5000) -> None:
+    """Render every set that is not there yet, about 5 ms a picture and core at 128 px; stopped, it goes on."""
     folder = RUNS / "data"
     folder.mkdir(parents=True, exist_ok=True)
-    for name, num in SIZES.items():
-        path = folder / f"{name}.npy"
-        stamp = folder / f"{name}.json"
-        want = {"num": num, "size": SIZE, "render": _render_hash()}
-        if path.exists() and stamp.exists() and json.loads(stamp.read_text()) == want:
-            continue
-        cols, _ = records(name)
-        print(f"rendering {num} portraits: {name}", flush=True)
-        images = render_many(cols, SIZE)
-        temporary = path.with_suffix(".part.npy")
-        np.save(temporary, images)
-        os.replace(temporary, path)
-        stamp.write_text(json.dumps(want))
+    missing = {
+        name: num
+        for name, num in SIZES.items()
+        if not (folder / f"{name}.npy").exists() or _stamp(folder / f"{name}.json") != _wanted(num)
+    }
+    tell, before = countdown("data"), 0
+    for name, num in missing.items():
+        for done in _render(folder / f"{name}.npy", records(name)[0], _wanted(num), chunk):
+            tell(before + done, sum(missing.values()))
+        before += num
+
+
+def _render(path: Path, cols: dict[str, NDArray[Any]], wanted: dict[str, Any], chunk: int) -> Iterator[int]:
+    """Render a set part by part, into a file that gets its name at the end; gives how many are done."""
+    temporary, partial, stamp = path.with_suffix(".part.npy"), path.with_suffix(".part.json"), path.with_suffix(".json")
+    noted = _stamp(partial)
+    done = noted.pop("done", 0)
+    num, size = wanted["num"], wanted["size"]
+    if noted != wanted or not temporary.exists():
+        done = 0
+    shape = (num, size, size, 3)
+    images = np.lib.format.open_memmap(temporary, "r+" if done else "w+", None if done else np.uint8, shape)
+    yield done
+    while done < num:
+        part = slice(done, min(done + chunk, num))
+        images[part] = render_many({name: column[part] for name, column in cols.items()}, size)
+        images.flush()
+        done = part.stop
+        _write(partial, {**wanted, "done": done})
+        yield done
+    stamp.unlink(missing_ok=True)
+    os.replace(temporary, path)
+    _write(stamp, wanted)
+    partial.unlink()
+
+
+def _wanted(num: int) -> dict[str, Any]:
+    return {"num": num, "size": SIZE, "render": _render_hash()}
+
+
+def _stamp(path: Path) -> dict[str, Any]:
+    """What a file says about the pictures beside it; nothing where there is none, or half of one."""
+    try:
+        found: dict[str, Any] = json.loads(path.read_text())
+    except (FileNotFoundError, json.JSONDecodeError):
+        return {}
+    return found
+
+
+def _write(path: Path, value: dict[str, Any]) -> None:
+    temporary = path.with_name(path.name + ".new")
+    temporary.write_text(json.dumps(value))
+    os.replace(temporary, path)
 
 
 def load(name: str) -> Portraits:
-    """A rendered set, its images memory-mapped."""
+    """A rendered set, its images memory-mapped.
+
+    Raises:
+        OptionError: its pictures have another size than this process works with.
+    """
     cols, changed = records(name)
     images = np.load(RUNS / "data" / f"{name}.npy", mmap_mode="r")
+    if images.shape[1] != SIZE:
+        raise OptionError(f"{RUNS} holds pictures of {images.shape[1]} px; set {RESOLUTION}={images.shape[1]}")
     return Portraits(images, cols, torch.from_numpy(A.vectors(cols)), changed)
 
 
@@ -103,6 +154,7 @@ def joined(*names: str) -> Portraits:
     return Portraits(images, cols, torch.cat([s.vectors for s in sets]))
 
 
+@cache
 def _render_hash() -> str:
     import hashlib
 

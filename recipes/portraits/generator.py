@@ -27,7 +27,7 @@ from . import data
 from .training import Average, autocast, batches, device, learning_rate, train
 
 CONFIG = StyleGAN2Config(
-    resolution=128, z_dim=256, w_dim=256, mapping_layers=6, channel_base=4096, channel_max=192
+    resolution=data.SIZE, z_dim=256, w_dim=256, mapping_layers=6, channel_base=4096, channel_max=192
 )  # fmt: skip
 
 
@@ -266,8 +266,8 @@ def finished() -> StyleGAN2:
     """The generator of the last stage that was run, with mapping and mean w."""
     adversarial = (data.RUNS / "adversarial" / "checkpoint.pt").exists()
     generator = (load_pair("adversarial") if adversarial else regressed()).generator
-    z = torch.from_numpy(np.random.default_rng(11).standard_normal((50_000, CONFIG.z_dim), np.float32)).to(device())
-    generator.mapping.mean_w.copy_(generator.mapping(z).mean(dim=0))
+    z = np.random.default_rng(11).standard_normal((50_000, generator.config.z_dim), np.float32)
+    generator.mapping.mean_w.copy_(generator.mapping(torch.from_numpy(z).to(device())).mean(dim=0))
     return generator
 
 

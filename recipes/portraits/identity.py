@@ -109,13 +109,13 @@ def load_identity_net(name: str) -> IdentityEmbedder:
 
 def verification_auc(net: IdentityEmbedder) -> float:
     """Area under the ROC curve: the same person under another look, against other persons; held-out persons."""
-    looks = data.load("test_looks")
+    looks, where = data.load("test_looks"), next(net.parameters()).device
     with torch.no_grad():
-        e = torch.cat([net.embed_image(looks.tensor(slice(i, i + 100), device())) for i in range(0, len(looks), 100)])
-    person = torch.arange(len(looks), device=device()) // data.LOOKS
+        e = torch.cat([net.embed_image(looks.tensor(slice(i, i + 100), where)) for i in range(0, len(looks), 100)])
+    person = torch.arange(len(looks), device=where) // data.LOOKS
     cosine = e @ e.t()
     same = person[:, None] == person[None, :]
-    off = ~torch.eye(len(looks), dtype=torch.bool, device=device())
+    off = ~torch.eye(len(looks), dtype=torch.bool, device=where)
     positive, negative = cosine[same & off], cosine[~same].sort().values
     below = torch.searchsorted(negative, positive).double()
     return float((below / len(negative)).mean())

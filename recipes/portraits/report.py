@@ -22,6 +22,7 @@ from . import attributes as A
 from . import data, generator, identity, judge, measure
 from .bundle import DOMAIN, JUDGES, write_toml
 from .card import write_card
+from .training import countdown, device
 
 GOALS: dict[str, tuple[str, float]] = {  # what, at least (or at most, where marked ≤)
     **{f"clip.zero_shot.{a}.single": (">=", 0.95) for a in ("hair_colour", "hair_style", "glasses", "beard", "hat")},
@@ -114,8 +115,8 @@ def _judge(net: judge.AttributeJudge, test: data.Portraits, num: int) -> dict[st
     pair = generator.load_pair()
 
     def drawn(first: int) -> Tensor:
-        w = pair.attributes(test.vectors[first : first + 50])
-        return pair.generator(Latent(w, "w"), noise="none")
+        w = pair.attributes(test.vectors[first : first + 50].to(device()))
+        return pair.generator(Latent(w, "w"), noise="none").cpu()
 
     cols = test.rows(slice(0, num))
     made = (drawn(i) for i in range(0, num, 50))
@@ -128,13 +129,14 @@ def _judge(net: judge.AttributeJudge, test: data.Portraits, num: int) -> dict[st
 
 def _generator(domain: Any, net: judge.AttributeJudge, test: data.Portraits, samples: int) -> dict[str, Any]:
     latent = domain.generator.sample(samples, seed=31)
-    logits, features = [], []
+    logits, features, tell = [], [], countdown("report: samples")
     with torch.inference_mode():
         for i in range(0, samples, 50):
             image = domain.generator(latent[i : i + 50])
             logits.append(net(image))
             if i < len(test):
                 features.append(domain.witness.embed_image(image))
+            tell(i + 50, samples)
     made = measure.frequencies(judge.read(torch.cat(logits)))
     prior_cols = A.sample_columns(200_000, seed=33)
     prior = {
@@ -150,6 +152,8 @@ def _generator(domain: Any, net: judge.AttributeJudge, test: data.Portraits, sam
     )
     precision, recall = measure.precision_recall(real, fake)
     return {
+        "training": read(DOMAIN / "generator.safetensors").provenance.get("training", "regression"),
+        "resolution": domain.generator.resolution,
         "samples": samples,
         "largest_frequency_difference": max(worst.values()),
         "frequency_difference": worst,
@@ -208,6 +212,7 @@ def _training() -> dict[str, Any]:
         out[stage] = {
             "steps": int(saved["step"]),
             "minutes": round((saved["elapsed"] + saved.get("before", 0.0)) / 60, 1),
+            "device": saved.get("device", "CPU"),
         }
     return out
 

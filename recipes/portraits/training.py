@@ -33,6 +33,11 @@ def device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
+def device_name() -> str:
+    """What the model card calls it."""
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
+
+
 def autocast() -> torch.autocast:
     return torch.autocast(device().type, torch.bfloat16)
 
@@ -73,7 +78,7 @@ def train(
     def save() -> None:
         temporary = path.with_suffix(".part")
         parts = {name: part.state_dict() for name, part in state.items()}
-        torch.save({**parts, "step": done, "elapsed": elapsed, "before": before}, temporary)
+        torch.save({**parts, "step": done, "elapsed": elapsed, "before": before, "device": device_name()}, temporary)
         os.replace(temporary, path)
 
     with _interruptible() as stop:
@@ -119,6 +124,27 @@ def _interruptible() -> Iterator[list[int]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def countdown(label: str, every: float = 20) -> Callable[[int, int], None]:
+    """Make a function of what is done and of the total that now and then says how long the rest takes.
+
+    The speed is that of this run: what is done at the first call counts for nothing.
+    """
+    first: tuple[float, int] | None = None
+    last = time.monotonic()
+
+    def tell(done: int, total: int) -> None:
+        nonlocal first, last
+        now = time.monotonic()
+        if first is None:
+            first = now, done
+        elif done > first[1] and (now - last > every or done == total):
+            left = (now - first[0]) * (total - done) / (done - first[1])
+            print(f"{label}: {done}/{total}, {left / 60:.1f} min left", flush=True)
+            last = now
+
+    return tell
 
 
 class Average(nn.Module):
