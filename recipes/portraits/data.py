@@ -24,7 +24,8 @@ from textmorph.errors import OptionError
 
 from . import attributes as A
 from .render import render_many
-from .run_folder import RESOLUTION, RUNS, resolution
+from .run_folder import RESOLUTION, resolution
+from .run_folder import RUNS as RUNS
 from .training import countdown
 
 SIZE = resolution()

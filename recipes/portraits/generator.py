@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
+from typing import cast
 
 import numpy as np
 import torch
@@ -24,7 +25,7 @@ from textmorph.layers.equalized import EqualizedLinear
 
 from . import attributes as A
 from . import data
-from .training import Average, autocast, batches, device, learning_rate, train
+from .training import Average, Stateful, autocast, batches, device, learning_rate, train
 
 CONFIG = StyleGAN2Config(
     resolution=data.SIZE, z_dim=256, w_dim=256, mapping_layers=6, channel_base=4096, channel_max=192
@@ -62,7 +63,7 @@ class AttributeBasis(nn.Module):
         told = self.styles(affine)
         step = told.abs().amax(dim=1, keepdim=True) * share
         less = told.clamp(-step, step)
-        affine.weight -= less @ self.axes.t() / (16 * affine.weight_gain)
+        affine.weight.sub_(less @ self.axes.t() / (16 * affine.weight_gain))
 
 
 class Pair(nn.Module):
@@ -117,7 +118,7 @@ def train_generator(minutes: float, *, batch: int = 16, low_resolution_until: fl
     portraits = data.joined("base", "varied", "looks")
     torch.manual_seed(0)
     pair = Pair().to(device()).requires_grad_(True)
-    pair.generator.to(memory_format=torch.channels_last)
+    pair.generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
     for block in pair.generator.blocks:  # stored noise plays no part in a drawn world
         for name in ("conv0", "conv1"):
             if hasattr(block, name):
@@ -140,7 +141,7 @@ def train_generator(minutes: float, *, batch: int = 16, low_resolution_until: fl
         image = image.float()
         loss = regression_loss(image, target)
         optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(parameters, 5.0)
         optimizer.step()
         for affine in pair.affines(resolution):
@@ -156,7 +157,7 @@ def train_generator(minutes: float, *, batch: int = 16, low_resolution_until: fl
         both = torch.cat([held_out.tensor(slice(0, 16)), made.cpu().float()])
         save_sheet(both, 16, data.RUNS / "generator" / "preview.png")
 
-    state = {"pair": pair, "average": average, "optimizer": optimizer}
+    state: dict[str, Stateful] = {"pair": pair, "average": average, "optimizer": optimizer}
     train(data.RUNS / "generator", state, step, minutes=minutes, label="generator", preview=preview)
     preview(0)
 
@@ -178,7 +179,8 @@ def _averaged(stage: str) -> dict[str, Tensor]:
 def uniform_from_z(z: Tensor) -> Tensor:
     """The uniform numbers that z stands for: its first coordinates through the Gaussian distribution function."""
     z = z * (z.square().mean(dim=1, keepdim=True) + 1e-8).rsqrt()
-    return 0.5 * (1 + torch.erf(z[:, : len(A.ATTRIBUTES)].double() / math.sqrt(2)))
+    uniform: Tensor = 0.5 * (1 + torch.erf(z[:, : len(A.ATTRIBUTES)].double() / math.sqrt(2)))
+    return uniform
 
 
 def train_mapping(minutes: float, *, batch: int = 320, sharpen_from: float = 0.6) -> None:
@@ -198,12 +200,12 @@ def train_mapping(minutes: float, *, batch: int = 320, sharpen_from: float = 0.6
         loss = mapping_loss(pair.attributes, w, target, sharp=progress > sharpen_from)
         error = pair.attributes.read(w.detach()) - target
         optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         optimizer.step()
         average.update(mapping)
         return {"loss": float(loss.detach()), "square": float(error.square().sum(dim=1).mean())}
 
-    state = {"mapping": mapping, "average": average, "optimizer": optimizer}
+    state: dict[str, Stateful] = {"mapping": mapping, "average": average, "optimizer": optimizer}
     train(data.RUNS / "mapping", state, step, minutes=minutes, label="mapping")
 
 
@@ -214,7 +216,7 @@ def mapping_loss(basis: AttributeBasis, w: Tensor, target: Tensor, *, sharp: boo
     """
     told = basis.read(w)
     error = told - target
-    loss = error.square().sum(dim=1).mean() + 0.1 * (w - basis(told)).square().sum(dim=1).mean()
+    loss: Tensor = error.square().sum(dim=1).mean() + 0.1 * (w - basis(told)).square().sum(dim=1).mean()
     return loss + error.abs().sum(dim=1).mean() if sharp else loss
 
 
@@ -224,7 +226,7 @@ def _start_with_thresholds(mapping: MappingNetwork) -> None:
 
     Which word a coordinate picks changes at thresholds; found from a random start, these take ten times the steps.
     """
-    first, *middle, last = mapping.layers
+    first, *middle, last = cast(Sequence[EqualizedLinear], mapping.layers)
     bends = list(itertools.islice(_bends(), len(first.weight)))
     weight, bias = torch.zeros_like(first.weight), torch.zeros_like(first.bias)
     for unit, (coordinate, at) in enumerate(bends):

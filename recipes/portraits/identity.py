@@ -12,11 +12,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from textmorph.embedders import Embedder
 from textmorph.embedders.identity import IdentityConfig, IdentityEmbedder
 
 from . import attributes as A
 from . import data
-from .training import Average, autocast, batches, device, learning_rate, train, views
+from .training import Average, Stateful, autocast, batches, device, learning_rate, train, views
 
 CONFIGS = {
     "identity": IdentityConfig(
@@ -71,7 +72,7 @@ def train_identity(name: str, minutes: float, *, persons_per_batch: int = 32) ->
     learner = Learner(name).to(device())
     records = looks.vectors[:: data.LOOKS][:persons, person_columns()].to(device())
     learner.net.requires_grad_(True).train()
-    learner.net.to(memory_format=torch.channels_last)
+    learner.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
     average = Average(learner, 0.995)
     optimizer = torch.optim.AdamW(learner.parameters(), lr=1e-3, weight_decay=1e-3)
     order = batches(persons, persons_per_batch, seed=30 + _SEEDS[name])
@@ -89,13 +90,13 @@ def train_identity(name: str, minutes: float, *, persons_per_batch: int = 32) ->
             embedding = learner.net(images.contiguous(memory_format=torch.channels_last))
         loss = arcface_loss(embedding.float(), learner.centres(records), person, margin=0.2 * min(1.0, progress / 0.6))
         optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(learner.parameters(), 2.0)
         optimizer.step()
         average.update(learner)
         return {"loss": float(loss.detach())}
 
-    state = {"learner": learner, "average": average, "optimizer": optimizer}
+    state: dict[str, Stateful] = {"learner": learner, "average": average, "optimizer": optimizer}
     train(data.RUNS / name, state, step, minutes=minutes, label=name)
 
 
@@ -107,15 +108,15 @@ def load_identity_net(name: str) -> IdentityEmbedder:
     return net
 
 
-def verification_auc(net: IdentityEmbedder) -> float:
-    """Area under the ROC curve: the same person under another look, against other persons; held-out persons."""
-    looks, where = data.load("test_looks"), next(net.parameters()).device
+def verification_auc(net: Embedder) -> float:
+    """Area under the ROC curve: the same person under another look, against other persons; held out, on the CPU."""
+    looks = data.load("test_looks")
     with torch.no_grad():
-        e = torch.cat([net.embed_image(looks.tensor(slice(i, i + 100), where)) for i in range(0, len(looks), 100)])
-    person = torch.arange(len(looks), device=where) // data.LOOKS
+        e = torch.cat([net.embed_image(looks.tensor(slice(i, i + 100))) for i in range(0, len(looks), 100)])
+    person = torch.arange(len(looks)) // data.LOOKS
     cosine = e @ e.t()
     same = person[:, None] == person[None, :]
-    off = ~torch.eye(len(looks), dtype=torch.bool, device=where)
+    off = ~torch.eye(len(looks), dtype=torch.bool)
     positive, negative = cosine[same & off], cosine[~same].sort().values
     below = torch.searchsorted(negative, positive).double()
     return float((below / len(negative)).mean())

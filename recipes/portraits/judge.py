@@ -14,7 +14,7 @@ from textmorph.layers.ir_se import IRSE
 from . import attributes as A
 from . import data
 from .clip import attribute_loss
-from .training import Average, autocast, batches, device, learning_rate, train, views
+from .training import Average, Stateful, autocast, batches, device, learning_rate, train, views
 
 
 class AttributeJudge(nn.Module):
@@ -63,7 +63,7 @@ def train_judge(minutes: float, *, batch: int = 48) -> None:
     portraits = data.joined("base", "varied")
     torch.manual_seed(7)
     judge = AttributeJudge().to(device()).requires_grad_(True).train()
-    judge.to(memory_format=torch.channels_last)
+    judge.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
     average = Average(judge, 0.995)
     optimizer = torch.optim.AdamW(judge.parameters(), lr=1e-3, weight_decay=1e-3)
     order = batches(len(portraits), batch, seed=40)
@@ -77,13 +77,13 @@ def train_judge(minutes: float, *, batch: int = 48) -> None:
             logits = judge(images)
         loss = attribute_loss(logits.float(), portraits.vectors[rows].to(device()))
         optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(judge.parameters(), 2.0)
         optimizer.step()
         average.update(judge)
         return {"loss": float(loss.detach())}
 
-    state = {"judge": judge, "average": average, "optimizer": optimizer}
+    state: dict[str, Stateful] = {"judge": judge, "average": average, "optimizer": optimizer}
     train(data.RUNS / "judge", state, step, minutes=minutes, label="judge")
 
 

@@ -44,7 +44,7 @@ def load_attribute_judge() -> judge.AttributeJudge:
 
 def write_report(*, num: int = 2000, samples: int = 10_000, encoded: int = 500) -> None:
     """Measure everything and write it down. On two cores about 10 minutes."""
-    domain = load_domain("portraits")
+    domain: Any = load_domain("portraits")
     test = data.load("test")
     net, second = load_attribute_judge(), load_identity(JUDGES / "identity.safetensors")
     report: dict[str, Any] = {
@@ -116,7 +116,8 @@ def _judge(net: judge.AttributeJudge, test: data.Portraits, num: int) -> dict[st
 
     def drawn(first: int) -> Tensor:
         w = pair.attributes(test.vectors[first : first + 50].to(device()))
-        return pair.generator(Latent(w, "w"), noise="none").cpu()
+        image: Tensor = pair.generator(Latent(w, "w"), noise="none")
+        return image.cpu()
 
     cols = test.rows(slice(0, num))
     made = (drawn(i) for i in range(0, num, 50))
@@ -173,7 +174,7 @@ def _encoder(domain: Any, net: judge.AttributeJudge, second: Any, test: data.Por
     images = torch.cat(list(measure.batches_of(test, num)))
 
     def back(batch: Tensor) -> Tensor:
-        return torch.cat([domain.generator(domain.encoder(part)).clamp(-1, 1) for part in batch.split(50)])
+        return torch.cat([domain.generator(domain.encoder(part)).clamp(-1, 1) for part in torch.split(batch, 50)])
 
     with torch.inference_mode():
         again = back(images)

@@ -164,8 +164,8 @@ class Average(nn.Module):
         decay = min(self.decay, (1 + int(self.updates)) / (10 + int(self.updates)))
         for mine, theirs in zip(self.module.parameters(), module.parameters(), strict=True):
             mine.lerp_(theirs, 1 - decay)
-        for mine, theirs in zip(self.module.buffers(), module.buffers(), strict=True):
-            mine.copy_(theirs)
+        for kept, seen in zip(self.module.buffers(), module.buffers(), strict=True):
+            kept.copy_(seen)
 
 
 def learning_rate(optimizer: torch.optim.Optimizer, base: float, progress: float, *, warmup: float = 0.01) -> None:
