@@ -46,7 +46,7 @@ STAGES = {
     "generator": Stage("StyleGAN2, regressed from attribute vectors", 165, 10, ("generator:train_generator",)),
     "mapping": Stage("its mapping network, distilled to work from z", 25, 3, ("generator:train_mapping",)),
     "adversarial": Stage(
-        "finish both against a discriminator", 600, 60, ("adversarial:train_adversarial",), for_gpu=True
+        "finish both against a discriminator", 2000, 60, ("adversarial:train_adversarial",), for_gpu=True
     ),
     "identity": Stage("the identity net", 12, 2, ("identity:train_identity", "identity")),
     "encoder": Stage("photo to w+", 75, 5, ("encoder:train_encoder",)),
@@ -60,7 +60,7 @@ STAGES = {
 }
 
 LEFT_OUT = (
-    "left out, for there is no GPU: two cores make about 30 pictures a second, and it takes a million. "
+    "left out, for there is no GPU: a core makes about 4 pictures a second, and it takes a million (estimated). "
     "--adversarial runs it all the same"
 )
 

@@ -62,7 +62,10 @@ def path_lengths(image: Tensor, rows: Tensor, noise: Tensor) -> Tensor:
 
 
 class PathLength(nn.Module):
-    """Mean squared distance of path lengths [B] from their running mean, which each call updates."""
+    """Mean squared distance of path lengths [B] from their running mean, which each call updates.
+
+    The mean begins with the first lengths; the released code's begins at 0, and would at first shrink all lengths.
+    """
 
     mean: Tensor
 
@@ -72,7 +75,8 @@ class PathLength(nn.Module):
         self.register_buffer("mean", torch.zeros(()))
 
     def forward(self, lengths: Tensor) -> Tensor:
-        self.mean.lerp_(lengths.detach().mean(), self.decay)
+        seen = lengths.detach().mean()
+        self.mean.lerp_(seen, self.decay if self.mean else 1)
         return (lengths - self.mean).square().mean()
 
 
@@ -238,7 +242,7 @@ def train_adversarial(minutes: float, *, settings: Settings | None = None, from_
     """Finish the generator against a discriminator, or train it so from random weights.
 
     Needs the stages `generator` and `mapping`, but not from random weights. Made for a GPU: an hour (estimated, not
-    measured). Two cores make about 30 pictures a second, of the millions it takes.
+    measured). A core makes about 4 pictures a second at 128 px, and it takes a million (estimated).
 
     Raises:
         OptionError: from random weights is asked for where a training from others lies.

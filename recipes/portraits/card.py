@@ -86,7 +86,7 @@ the record, then through the generator. Channel bank: {BANK_SAMPLES} samples at 
 Retrieval of one portrait among 100 by a long caption: the captioned one {clip["retrieval"]["own"]:.1%}, one that the caption fits
 {clip["retrieval"]["true"]:.1%} ({clip["retrieval"]["captions"]} captions).
 
-## Generator: {made["samples"]:,} samples
+## Generator: {made["samples"]:,} samples of {made["resolution"]} px
 Largest difference of a value's frequency from the prior, by the judge: {differences}.
 
 | Fréchet distance in the witness's space to held-out renders | |

@@ -1,8 +1,10 @@
 """The generator: regressed from clean attribute vectors, then its mapping network distilled to work from z.
 
-Adversarial training makes about 30 pictures a second on two cores and needs millions; regression from vectors that
-determine the picture needs a hundred thousand. w is a rotation of the clean vector, and while training every style
-channel is urged to listen to few attributes. The model card says so: disentanglement is partly built in.
+Adversarial training makes about 4 pictures a second on a core and needs a million or more; regression from vectors that
+determine the picture needs a hundred thousand. Where there is a GPU, `adversarial` finishes what is learned here.
+
+w is a rotation of the clean vector, and while training every style channel is urged to listen to few attributes. The
+model card says so: disentanglement is partly built in.
 """
 
 from __future__ import annotations

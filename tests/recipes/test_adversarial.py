@@ -112,12 +112,13 @@ def test_path_lengths_of_a_linear_generator_are_those_of_its_matrix() -> None:
 
 def test_the_mean_path_length_runs_after_the_lengths() -> None:
     paths = PathLength(decay=0.25)
+    assert paths(torch.tensor([5.0, 7.0])).item() == pytest.approx(1), "the first lengths are the first mean"
     lengths = torch.tensor([1.0, 3.0], requires_grad=True)
     penalty = paths(lengths)
-    assert paths.mean.item() == pytest.approx(0.5)  # 0 + (2 − 0) / 4
-    assert penalty.item() == pytest.approx((0.5**2 + 2.5**2) / 2)
+    assert paths.mean.item() == pytest.approx(5)  # 6 + (2 − 6) / 4
+    assert penalty.item() == pytest.approx((4**2 + 2**2) / 2)
     (gradient,) = torch.autograd.grad(penalty, lengths)
-    assert torch.allclose(gradient, torch.tensor([0.5, 2.5])), "the mean is a number, not a way for gradients"
+    assert torch.allclose(gradient, torch.tensor([-4.0, -2.0])), "the mean is a number, not a way for gradients"
     for _ in range(40):
         paths(lengths)
     assert paths.mean.item() == pytest.approx(2, abs=1e-3)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +159,16 @@ def test_the_command_refuses_a_run_of_another_resolution(
     told = capsys.readouterr().err
     assert "begun at 128 px" in told
     assert "PORTRAITS_RUNS=" in told
+
+
+def test_every_network_takes_the_resolution_of_the_run() -> None:
+    told = (
+        "from recipes.portraits import data, encoder, generator;"
+        "print(data.SIZE, generator.CONFIG.resolution, encoder.CONFIG.num_rows)"
+    )
+    environment = {**os.environ, run_folder.RESOLUTION: "256"}
+    run = subprocess.run([sys.executable, "-c", told], env=environment, capture_output=True, text=True, check=True)
+    assert run.stdout.split() == ["256", "256", "14"]
 
 
 def test_an_unknown_resolution_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
