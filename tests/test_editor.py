@@ -348,6 +348,7 @@ def test_a_photo_may_come_in_many_forms(editor: Editor, tmp_path: Path) -> None:
     assert all(torch.equal(image, images[0]) for image in images)
     assert editor.open(path).about == {
         "name": "photo.png", "of": "file", "sha256": editor.open(path).about["sha256"], "width": 40, "height": 30,
+        "crop": {"left": 5, "top": 0, "side": 30, "by": "middle"},
     }  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from textmorph.generators.stylegan2 import StyleGAN2, StyleGAN2Config
+from textmorph.latents import Latent
 
 
 def seed_weights(network: nn.Module, seed: int) -> None:
@@ -132,6 +133,19 @@ class ToyIdentity:
         """Unit rows [B, D] of images [B, 3, H, W]."""
         pooled = F.adaptive_avg_pool2d(image, self.pool).flatten(1)
         return F.normalize(pooled @ self.projection.to(pooled), dim=1)
+
+
+class NearestEncoder:
+    """Stands in for an encoder: knows a few of the generator's pictures, and gives the latent of the nearest."""
+
+    def __init__(self, generator: StyleGAN2, *, num: int = 4, seed: int = 0) -> None:
+        self.latents = generator.to_space(generator.sample(num, seed=seed), "w+")
+        self.images = generator(self.latents).clamp(-1, 1)
+        self.fingerprint = hashlib.sha256(f"nearest {num} {seed}".encode()).hexdigest()[:16]
+
+    def __call__(self, image: Tensor) -> Latent:
+        pooled = F.adaptive_avg_pool2d(image, self.images.shape[-1]).flatten(1)
+        return self.latents[torch.cdist(pooled, self.images.flatten(1)).argmin(dim=1)]
 
 
 def toy_identity(seed: int = 7) -> ToyIdentity:

@@ -62,7 +62,8 @@ class Domain:
         strengths, channel_counts: what automatic strength searches; None leaves its own.
         keep_identity: smallest identity (cosine) that automatic strength accepts.
         plain_share: share of the reachable effect at which automatic strength calls an edit plain; None leaves its own.
-        crop: `square` for the middle square of a picture; `ffhq` where pictures are expected aligned as in FFHQ.
+        crop: how its pictures were cropped: `square`, or `ffhq` for squares turned upright by eyes and mouth. For both
+            the middle square is taken, or where that is far the one that `alignment` finds; nothing is turned.
         far_distance: reconstruction distance from which a picture counts as far from the domain; None never warns.
         clip_input: what CLIP sees, `standard` or `paper`.
         mapper: values for the training of latent mappers, fields of `LatentMapping`; the rest are the paper's.

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from . import evaluation
 from . import record as records
+from .alignment import Crop
 from .domains import Domain, load_domain
 from .edits import Direction, Edit, apply_edits
 from .encoders import Encoder
@@ -72,21 +73,19 @@ class Editor:
 
     # Photo in
 
-    def open(self, photo: Photo) -> Source:
-        """Read a photo, crop its middle square and bring it to the generator's size.
+    def open(self, photo: Photo, *, crop: Crop | str = "auto") -> Source:
+        """Read a photo, crop it to a square and bring it to the generator's size; as `open_source`."""
+        return open_source(self.domain, photo, crop=crop)
 
-        Raises:
-            ImageError, LatentError: as `open_source`.
-        """
-        return open_source(self.domain, photo)
-
-    def invert(self, photo: Photo, *, refine: int = 0, progress: Progress | None = None) -> Latent:
+    def invert(
+        self, photo: Photo, *, refine: int = 0, crop: Crop | str = "auto", progress: Progress | None = None
+    ) -> Latent:
         """Latent in w+ that draws a photo: by the domain's encoder, then `refine` steps of optimisation.
 
         Raises:
             DomainError: the domain has no encoder, and `refine` is 0.
         """
-        return self.invert_source(self.open(photo), refine=refine, progress=progress)
+        return self.invert_source(self.open(photo, crop=crop), refine=refine, progress=progress)
 
     def invert_source(self, source: Source, *, refine: int = 0, progress: Progress | None = None) -> Latent:
         """`invert`, for a photo that has been opened."""
@@ -142,13 +141,14 @@ class Editor:
         keep_identity: float | None = None,
         refine: int = 0,
         seed: int = 0,
+        crop: Crop | str = "auto",
         progress: Progress | None = None,
         **method_options: Any,
     ) -> Result:
         """Edit a photo by a text.
 
         Args:
-            photo: a picture in any form, or a latent; its middle square is used.
+            photo: a picture in any form, or a latent.
             prompt: what the picture should show; may be left out where `edits` are given.
             strength: how far; `auto` searches for the gentlest plain effect that keeps the identity.
             neutral: what the picture shows already, as a text; None takes the domain's.
@@ -159,6 +159,8 @@ class Editor:
             keep_identity: smallest identity that automatic strength accepts; None takes the domain's (usually 0.7).
             refine: optimisation steps after the encoder.
             seed: for methods that draw random numbers.
+            crop: which square of the photo; `auto` searches where the domain cannot draw the middle one; or `middle`,
+                or (left, top, side) in pixels.
             method_options: further fields of the method.
 
         Raises:
@@ -167,9 +169,9 @@ class Editor:
         """
         plan = self.plan(
             prompt, strength=strength, neutral=neutral, num_channels=num_channels, method=method, also=also,
-            edits=edits, keep_identity=keep_identity, refine=refine, seed=seed, **method_options,
+            edits=edits, keep_identity=keep_identity, refine=refine, seed=seed, crop=crop, **method_options,
         )  # fmt: skip
-        return self.carry_out(plan, self.open(photo), progress=progress)
+        return self.carry_out(plan, self.open(photo, crop=plan.crop), progress=progress)
 
     def plan(
         self,
@@ -184,12 +186,14 @@ class Editor:
         keep_identity: float | None = None,
         refine: int = 0,
         seed: int = 0,
+        crop: Crop | str = "auto",
         **method_options: Any,
     ) -> Plan:
         """Check what is asked for, before any picture is touched; arguments and errors as in `edit`."""
         return make_plan(
             self.domain, prompt, strength=strength, neutral=neutral, num_channels=num_channels, method=method,
-            also=also, edits=edits, keep_identity=keep_identity, refine=refine, seed=seed, options=method_options,
+            also=also, edits=edits, keep_identity=keep_identity, refine=refine, seed=seed, crop=crop,
+            options=method_options,
         )  # fmt: skip
 
     def carry_out(

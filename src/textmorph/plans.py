@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from .alignment import Crop, check_crop
 from .domains import Domain, file_sha256
 from .edits import Edit, load_edit
 from .errors import InputError, OptionError
@@ -53,6 +54,7 @@ class Plan:
         keep_identity: smallest identity for the search.
         refine: optimisation steps after the encoder.
         seed: for methods that draw random numbers.
+        crop: which square of the photo, as in `open_source`.
     """
 
     wish: Wish | None
@@ -63,6 +65,7 @@ class Plan:
     keep_identity: float
     refine: int
     seed: int
+    crop: Crop = "auto"
 
     @property
     def wishes(self) -> list[Wish]:
@@ -81,6 +84,7 @@ class Plan:
             "keep_identity": self.keep_identity,
             "refine": self.refine,
             "seed": self.seed,
+            "crop": self.crop if isinstance(self.crop, str) else list(self.crop),
         }
 
 
@@ -97,6 +101,7 @@ def make_plan(
     keep_identity: float | None = None,
     refine: int = 0,
     seed: int = 0,
+    crop: Crop | str = "auto",
     options: Mapping[str, Any] | None = None,
 ) -> Plan:
     """Check what is asked for; arguments as in `Editor.edit`.
@@ -137,6 +142,7 @@ def make_plan(
         keep_identity=domain.keep_identity if keep_identity is None else keep_identity,
         refine=refine,
         seed=seed,
+        crop=check_crop(crop),
     )
 
 

@@ -266,7 +266,7 @@ def edit_shard(
     opened = {}
     for number, photo in enumerate(photos):
         with _noted(told[number]):
-            opened[number] = editor.open(photo)
+            opened[number] = editor.open(photo, crop=agreed.crop)
     latents = editor.invert_sources(list(opened.values()), refine=agreed.refine) if opened else []
     for (number, source), latent in zip(opened.items(), latents, strict=True):
         with _noted(told[number]), tempfile.TemporaryDirectory() as folder:

@@ -1,10 +1,10 @@
-"""A photo made ready for a domain: read, cropped to its middle square, brought to the generator's size."""
+"""A photo made ready for a domain: read, cropped to a square (see `alignment`), brought to the generator's size."""
 
 from __future__ import annotations
 
 import os
 import warnings
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from .alignment import Crop, Square, check_crop, find_square, middle_square
 from .domains import Domain, file_sha256
-from .errors import ImageError, LatentError
-from .images import ImageWarning, center_square, read_image, resize
+from .errors import ImageError, LatentError, OptionError
+from .images import ImageWarning, read_image, resize
 from .latents import Latent
 from .record import tensor_sha256
 
@@ -30,7 +31,8 @@ class Source:
     Args:
         image: [1, 3, R, R] in [-1, 1], R the resolution of the generator.
         latent: what it was given as, in w+ or s; None for a picture.
-        about: name, size and SHA-256: `of` the file, or of the pixels or the latent where there is no file.
+        about: name, size and SHA-256: `of` the file, or of the pixels or the latent where there is no file; and the
+            `crop`: left, top and side of the square that was taken, and `by` what (`middle`, `search` or `given`).
         notes: what a reader of the picture should know.
     """
 
@@ -40,13 +42,20 @@ class Source:
     notes: tuple[str, ...] = ()
 
 
-def open_source(domain: Domain, photo: Photo) -> Source:
+def open_source(domain: Domain, photo: Photo, *, crop: Crop | str = "auto") -> Source:
     """Make a photo ready for a domain.
 
+    Args:
+        crop: `auto` takes the middle square where that is near the domain, else the square that the domain can draw
+            best, if it can draw one; `middle` takes the middle square; or (left, top, side) in pixels of the upright
+            picture.
+
     Raises:
-        ImageError: it cannot be read, or is not one picture.
+        ImageError: it cannot be read, is not one picture, or the crop reaches outside of it.
         LatentError: it is a latent that does not fit the generator, or more than one.
+        OptionError: a crop that says nothing, or one for a latent.
     """
+    crop = check_crop(crop)
     generator = domain.generator
     device = generator.mean_w.device
     path = Path(photo) if isinstance(photo, str | os.PathLike) else None
@@ -58,14 +67,32 @@ def open_source(domain: Domain, photo: Photo) -> Source:
     if isinstance(content, Latent):
         if len(content) != 1:
             raise LatentError(f"one latent is edited at a time, and this holds {len(content)}")
+        if not isinstance(crop, str):
+            raise OptionError("a latent is no picture that could be cropped; leave crop out")
         with torch.no_grad():
             latent = content.to(device) if content.space == "s" else generator.to_space(content.to(device), "w+")
             image = generator(latent).clamp(-1, 1)
         return Source(image=image, latent=latent, about=about if path else about | {"of": "latent"})
-    about |= {"width": content.shape[3], "height": content.shape[2]}
-    image = resize(center_square(content).to(device), generator.resolution).clamp(-1, 1)
-    notes = tuple(str(warning.message) for warning in caught if issubclass(warning.category, ImageWarning))
-    return Source(image=image, latent=None, about=about, notes=notes)
+    square, by = _square(domain, content, crop)
+    about |= {"width": content.shape[3], "height": content.shape[2], "crop": {**asdict(square), "by": by}}
+    image = resize(square.cut(content).to(device), generator.resolution).clamp(-1, 1)
+    notes = [str(warning.message) for warning in caught if issubclass(warning.category, ImageWarning)]
+    if by == "search":
+        notes.append(
+            f"cropped to the square {square} (left, top, side in pixels): the domain {domain.name!r} can draw it, and "
+            "not the middle square; crop 'middle' takes that all the same"
+        )
+    return Source(image=image, latent=None, about=about, notes=tuple(notes))
+
+
+def _square(domain: Domain, image: Tensor, crop: Crop) -> tuple[Square, str]:
+    """The square to take, and what it was chosen by."""
+    if not isinstance(crop, str):
+        return Square(*crop), "given"
+    if crop == "auto" and domain.encoder is not None and domain.far_distance is not None:
+        square, found = find_square(image, domain.encoder, domain.generator, far_distance=domain.far_distance)
+        return square, "search" if found else "middle"
+    return middle_square(image), "middle"
 
 
 def _load(photo: Photo) -> Tensor | Latent:

@@ -154,6 +154,21 @@ def test_invert_writes_a_latent_that_edit_takes(run: Run, desk: Path) -> None:
     assert run("invert", "me.png", "-d", "{D}").code == 2
 
 
+def test_a_square_of_the_picture_may_be_named(run: Run, desk: Path) -> None:
+    commands = {
+        "a.png": ("edit", "me.png", WISH, *FIXED, "--no-before-after"),
+        "b.png": ("grid", "me.png", WISH, "--strengths", "0,2", "-k", "5", "-d", "{D}"),
+        "c.png": ("invert", "me.png", "-d", "{D}"),
+        "d.gif": ("sweep", "me.png", WISH, "--frames", "2", "-d", "{D}"),
+    }
+    for name, command in commands.items():
+        assert run(*command, "--crop", "2,1,12", "-o", name).code == 0
+        crop = read_record(desk / name)["source"]["crop"]
+        assert crop == {"left": 2, "top": 1, "side": 12, "by": "given"}
+        if name != "c.png":
+            assert "bit for bit" in run("replay", name).out
+
+
 def test_sample_with_and_without_a_text(run: Run, desk: Path) -> None:
     assert run("sample", "-n", "2", "-d", "{D}", "--out", "new").code == 0
     assert names(desk / "new") == {"sample-0-1.png", "sample-0-2.png", "sample-0-sheet.png"}
@@ -303,6 +318,9 @@ def test_odd_pictures_are_converted_and_edited_and_an_animation_says_which_frame
         (("purple hair", "--edit", "me.png"), 1, "me.png"),
         (("purple hair", "--out", "a.bmp"), 2, "--out ends in"),
         (("purple hair", "--out", "me.png/a.png"), 1, "cannot"),
+        (("purple hair", "--crop", "left"), 2, "e.g. 120,40,300; not 'left'"),
+        (("purple hair", "--crop", "0,0,4"), 2, "a side of 8 pixels or more"),
+        (("purple hair", "--crop", "500,0,30"), 1, "reaches outside of the picture"),
         (("purple hair", "--unknown"), 2, "No such option"),
         ((), 2, "nothing to do"),
     ],

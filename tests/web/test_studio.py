@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from torch.nn.functional import interpolate
 
+from textmorph.editor import Editor
 from textmorph.edits import Direction, apply_edits, load_edit
 from textmorph.errors import DomainError, ImageError, InputError, LatentError, OptionError, PromptError, TextmorphError
-from textmorph.images import read_image
+from textmorph.images import center_square, read_image, resize, to_pil
 from textmorph.latents import Latent
 from textmorph.record import read_record
 from textmorph.web import pictures, products, saved, words
 from textmorph.web.session import Session
+from textmorph.web.settings import Settings
+from textmorph.web.shelf import Shelf
 from textmorph.web.studio import Studio
 from textmorph.web.visits import Visit
 
+from ..toys import NearestEncoder
 from .conftest import base64_of, picture_bytes
 
 HOSTILE = {
@@ -353,3 +359,26 @@ def test_what_is_no_base64_is_refused(text: object) -> None:
 def test_data_urls_and_base64_are_unpacked() -> None:
     for head in ("", "data:image/png;base64,", "data:;base64,", "data:application/json;charset=utf-8;base64,"):
         assert pictures.unpack(head + base64_of(b"hello"), max_bytes=5) == b"hello"
+
+
+def test_a_picture_is_cropped_to_what_the_model_knows_says_so_and_gives_the_middle_back(
+    editor: Editor, tmp_path: Path
+) -> None:
+    domain = replace(editor.domain, far_distance=0.05)
+    domain.__dict__["encoder"] = knowing = NearestEncoder(domain.generator)  # type: ignore[arg-type]
+    studio = Studio(Shelf([Editor(domain)]), Settings(root=tmp_path / "studio"))
+    visit = studio.visits.start()
+    photo = torch.linspace(-1, 1, 160).expand(1, 3, 120, 160).clone()
+    photo[..., 30:120, 70:160] = interpolate(knowing.images[[1]], size=(90, 90))
+    studio.open(visit, pictures.png_bytes(to_pil(photo)))
+    picture = studio.picture(visit)
+    assert picture.about["crop"]["by"] == "search"
+    assert "cropped to what this model knows" in studio.show(visit).notes[0]
+    order = words.command("Take the middle.")
+    assert order == "middle"
+    studio.take_middle(visit)
+    assert not any("cropped" in note for note in studio.show(visit).notes)
+    middle = read_image(pictures.png_bytes(studio.picture(visit).photo))
+    torch.testing.assert_close(middle, resize(center_square(photo), 16).clamp(-1, 1), atol=0.01, rtol=0)  # 8 bits
+    with pytest.raises(OptionError, match="no other square"):
+        studio.take_middle(visit)

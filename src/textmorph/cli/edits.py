@@ -20,6 +20,7 @@ from .engines import make_engine, worker_device
 from .options import (
     OUTPUT,
     Also,
+    Crop,
     Device,
     Domain,
     Edits,
@@ -71,6 +72,7 @@ def edit(
         typer.Option(help="Least identity (cosine) for automatic strength. Default: the domain's, mostly 0.7."),
     ] = None,
     refine: Refine = 0,
+    crop: Crop = "auto",
     seed: Seed = 0,
     out: Out = None,
     before_after: Annotated[
@@ -122,7 +124,8 @@ def edit(
         "prompt": prompt, "strength": number_or_auto(strength, "strength"), "neutral": neutral,
         "num_channels": count_or_auto(num_channels), "method": method, "also": also_pairs(also),
         "edits": [(os.path.abspath(file), factor) for file, factor in saved_edits(edit)],
-        "keep_identity": keep_identity, "refine": refine, "seed": seed, **(method_options or {}),
+        "keep_identity": keep_identity, "refine": refine, "seed": seed, "crop": crop,
+        **(method_options or {}),
     }  # fmt: skip
     plan = editor.plan(**request)
     console.say_preparation(editor, plan, quiet=quiet)
@@ -189,7 +192,7 @@ def _jobs(path: Path, out: str | None, task: _Task) -> Iterable[_Job]:
 
 def _edit_one(editor: Editor, plan: Plan, job: _Job, task: _Task) -> None:
     with console.progress_bar("editing") as tell:
-        source = editor.open(job.photo)
+        source = editor.open(job.photo, crop=plan.crop)
         latent = editor.invert_source(source, refine=plan.refine)
         started = time.perf_counter()
         result = editor.carry_out(plan, source, latent=latent, progress=tell)
@@ -278,7 +281,7 @@ def _is_done(editor: Editor, plan: Plan, job: _Job, task: _Task) -> bool:
         record = read_record(job.target)
     except InputError:
         record = {}
-    if editor.is_done(record, plan, editor.open(job.photo)):
+    if editor.is_done(record, plan, editor.open(job.photo, crop="middle")):
         job.record, job.skipped = record, True
         return True
     check_output(job.target)

@@ -11,6 +11,7 @@ from ..files import check_output
 from . import console
 from .console import MOVING, WRITABLE, command, load_editor, say, say_warning
 from .options import (
+    Crop,
     Device,
     Domain,
     Json,
@@ -41,6 +42,7 @@ def grid(
     neutral: Neutral = None,
     method: Method = "global",
     refine: Refine = 0,
+    crop: Crop = "auto",
     seed: Seed = 0,
     out: Out = None,
     overwrite: Overwrite = False,
@@ -64,11 +66,13 @@ def grid(
     editor = load_editor(domain, device)
     plan = editor.plan(
         prompt, strength=1.0, neutral=neutral, num_channels=rows[0], method=method, refine=refine, seed=seed,
-        **(method_options or {}),
+        crop=crop, **(method_options or {}),
     )  # fmt: skip
     console.say_preparation(editor, plan, quiet=quiet)
     with console.progress_bar("drawing") as tell:
-        drawn = series.grid(editor, plan, editor.open(path), strengths=columns, channel_counts=rows, progress=tell)
+        drawn = series.grid(
+            editor, plan, editor.open(path, crop=plan.crop), strengths=columns, channel_counts=rows, progress=tell
+        )
     write_picture(drawn.sheet(), target, drawn.record, overwrite=overwrite)
     say(str(target), style="bold", quiet=quiet)
     for warning in drawn.record["warnings"]:
@@ -92,6 +96,7 @@ def sweep(
     ] = None,
     method: Method = "global",
     refine: Refine = 0,
+    crop: Crop = "auto",
     seed: Seed = 0,
     out: Out = None,
     overwrite: Overwrite = False,
@@ -116,12 +121,12 @@ def sweep(
     editor = load_editor(domain, device)
     plan = editor.plan(
         prompt, strength=to, neutral=neutral, num_channels=num_channels, method=method, refine=refine, seed=seed,
-        **(method_options or {}),
+        crop=crop, **(method_options or {}),
     )  # fmt: skip
     strengths = [start + (to - start) * i / (frames - 1) for i in range(frames)]
     console.say_preparation(editor, plan, quiet=quiet)
     with console.progress_bar("drawing") as tell:
-        swept = series.sweep(editor, plan, editor.open(path), strengths=strengths, progress=tell)
+        swept = series.sweep(editor, plan, editor.open(path, crop=plan.crop), strengths=strengths, progress=tell)
     record = swept.record | {"fps": fps, "bounce": bounce}
     with console.busy("writing"):
         videos.write_video(

@@ -104,6 +104,13 @@ Neutral = Annotated[
 ]
 Method = Annotated[str, typer.Option(help="global, svm or optimize; see docs/cli.md.")]
 Refine = Annotated[int, typer.Option(min=0, help="Optimisation steps after the encoder, for a closer likeness.")]
+Crop = Annotated[
+    str,
+    typer.Option(
+        metavar="auto|middle|X,Y,SIZE",
+        help="Square of the picture: the middle one, or where that is far from the domain, one searched for; or yours.",
+    ),
+]
 Also = Annotated[
     list[str] | None,
     typer.Option("--also", metavar="TEXT STRENGTH", help="One more wish, with its strength; repeatable."),

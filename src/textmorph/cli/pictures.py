@@ -11,13 +11,14 @@ from ..errors import InputError
 from ..files import check_output
 from . import console
 from .console import WRITABLE, command, load_editor, say, say_warning
-from .options import Device, Domain, Json, Overwrite, Refine, Seed, with_method_options
+from .options import Crop, Device, Domain, Json, Overwrite, Refine, Seed, with_method_options
 
 
 @command
 def invert(
     photo: Annotated[str, typer.Argument(metavar="PHOTO", help="A picture.")],
     refine: Refine = 0,
+    crop: Crop = "auto",
     out: Annotated[
         str | None, typer.Option("--out", "-o", help="The reconstruction; the latent goes beside it.")
     ] = None,
@@ -39,10 +40,10 @@ def invert(
     for target in (picture, latent_file):
         check_output(target, overwrite=overwrite)
     editor = load_editor(domain, device)
-    source = editor.open(path)
+    source = editor.open(path, crop=crop)
     with console.progress_bar("refining") as tell:
         latent = editor.invert_source(source, refine=refine, progress=tell)
-    result = editor.present(latent, source=source, request={"invert": {"refine": refine}})
+    result = editor.present(latent, source=source, request={"invert": {"refine": refine, "crop": crop}})
     latent.save(latent_file, overwrite=overwrite)
     result.save(picture, overwrite=overwrite)
     say(str(picture), style="bold", quiet=quiet)

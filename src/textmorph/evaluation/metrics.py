@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, interpolate
+from torch.nn.functional import avg_pool2d
 
+from ..alignment import reconstruction_distance
 from ..embedders import Embedder
 from ..errors import ImageError
-
-COMPARED_AT = 64
-"""Side at which a picture is compared with its reconstruction: fine grain says little about the domain."""
 
 
 def compare(
@@ -81,20 +79,6 @@ def edit_region(before: Tensor, after: Tensor, *, share: float = 0.25) -> Tensor
     smooth = avg_pool2d(change, side, stride=1, padding=side // 2, count_include_pad=False)[:, 0]
     peak = smooth.amax(dim=(1, 2), keepdim=True)
     return (smooth >= share * peak) & (peak > 0)
-
-
-def reconstruction_distance(image: Tensor, reconstruction: Tensor) -> Tensor:
-    """How far a reconstruction is from its picture: root mean square of pixels (0 to 1) at 64 px, [B] in [0, 1].
-
-    Both are averaged down to 64 px where they are larger. What a domain calls far is `far_distance` in `domain.toml`.
-    """
-    difference = (_small(image) - _small(reconstruction)) / 2
-    return difference.square().mean(dim=(1, 2, 3)).sqrt()
-
-
-def _small(image: Tensor) -> Tensor:
-    side = min(image.shape[-1], COMPARED_AT)
-    return interpolate(_shown(image), size=(side, side), mode="area")
 
 
 def _shown(image: Tensor) -> Tensor:

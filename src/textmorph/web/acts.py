@@ -112,6 +112,11 @@ class Acts:
         async for patch in self._drawn(visit, ideas=True):
             yield patch
 
+    async def _middle(self, visit: Visit, asked: dict[str, Any]) -> AsyncIterator[Patch]:
+        await self.handlers.run(visit, self.studio.take_middle)
+        async for patch in self._drawn(visit, ideas=True):
+            yield patch
+
     async def _domain(self, visit: Visit, asked: dict[str, Any]) -> AsyncIterator[Patch]:
         name = text(asked.get("name"))
         if name == visit.domain:
@@ -158,7 +163,12 @@ class Acts:
 
     async def _order(self, visit: Visit, order: str) -> AsyncIterator[Patch]:
         """A word that means something to do."""
-        deeds: dict[str, Deed] = {"surprise": self._surprise, "keep": self._keep, "download": self._save}
+        deeds: dict[str, Deed] = {
+            "surprise": self._surprise,
+            "middle": self._middle,
+            "keep": self._keep,
+            "download": self._save,
+        }
         asked = {"what": "picture"} if order == "download" else {"what": order}
         async for patch in deeds.get(order, self._step)(visit, asked):
             yield patch

@@ -118,7 +118,12 @@ def _row(values: Any) -> Row:
 def _about(about: Any) -> dict[str, Any]:
     """Of the picture's record only what we know the shape of."""
     kinds = {"name": str, "of": str, "sha256": str, "width": int, "height": int}
-    return {key: value for key, value in dict(about).items() if isinstance(value, kinds.get(key, ())) or value is None}
+    known = {key: value for key, value in dict(about).items() if isinstance(value, kinds.get(key, ())) or value is None}
+    crop = about.get("crop")
+    kinds = {"left": int, "top": int, "side": int, "by": str}
+    if isinstance(crop, dict) and set(crop) == set(kinds) and all(isinstance(crop[k], kinds[k]) for k in kinds):
+        known["crop"] = crop
+    return known
 
 
 def _pack(content: bytes) -> str:

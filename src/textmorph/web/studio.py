@@ -69,13 +69,30 @@ class Studio:
     # A picture
 
     def open(self, visit: Visit, content: bytes) -> None:
-        """Take a picture: crop its middle square, invert it."""
+        """Take a picture: crop it to the square that the domain can draw, invert it."""
         if len(content) > self.settings.max_upload_bytes:
             raise InputError(
                 f"the picture is too large: at most {self.settings.max_upload_bytes / 2**20:.3g} MB are taken"
             )
         image, notes = pictures.decode(content, max_pixels=self.settings.max_pixels)
-        self._take(visit, to_pil(self.editor(visit).open(image).image), notes=notes)
+        editor = self.editor(visit)
+        source = editor.open(image)
+        middle = None
+        if source.about["crop"]["by"] == "search":
+            notes = (words.cropped(source.about), *notes)
+            middle = to_pil(editor.open(image, crop="middle").image)
+        self._take(visit, to_pil(source.image), notes=notes, crop=source.about["crop"], middle=middle)
+
+    def take_middle(self, visit: Visit) -> None:
+        """Take the middle square of a picture that was cropped to another one.
+
+        Raises:
+            OptionError: it was not.
+        """
+        picture = self.picture(visit)
+        if picture.middle is None:
+            raise OptionError("there is no other square to take; open the picture again")
+        self._take(visit, picture.middle, notes=picture.notes[1:])
 
     def open_sample(self, visit: Visit, name: str) -> None:
         """Take one of the domain's own pictures, by the name that `samples` gives."""
@@ -110,12 +127,24 @@ class Studio:
         if before is not None and not before.drawn:
             self._take(visit, before.photo, notes=before.notes)
 
-    def _take(self, visit: Visit, photo: Image.Image, *, notes: Sequence[str]) -> None:
-        source = self.editor(visit).open(photo)
+    def _take(
+        self,
+        visit: Visit,
+        photo: Image.Image,
+        *,
+        notes: Sequence[str],
+        crop: dict[str, Any] | None = None,
+        middle: Image.Image | None = None,
+    ) -> None:
+        source = self.editor(visit).open(photo, crop="middle")
         photo = to_pil(source.image)  # another domain's photo changes its size
-        source = self.editor(visit).open(photo)
+        source = self.editor(visit).open(photo, crop="middle")
         latent = self.editor(visit).invert_source(source)
-        self.place(visit, photo, latent, about=source.about, notes=notes, drawn=False)
+        about = source.about | ({"crop": crop} if crop is not None else {})
+        self.place(visit, photo, latent, about=about, notes=notes, drawn=False)
+        with visit.lock:
+            if visit.picture is not None:
+                visit.picture.middle = middle
 
     def place(
         self,
@@ -431,4 +460,4 @@ class Studio:
 def _source(
     editor: Editor, photo: Image.Image, about: dict[str, Any], notes: Sequence[str], latent: Latent | None
 ) -> Source:
-    return Source(image=editor.open(photo).image, latent=latent, about=about, notes=tuple(notes))
+    return Source(image=editor.open(photo, crop="middle").image, latent=latent, about=about, notes=tuple(notes))

@@ -45,7 +45,7 @@ class Picture:
     """What a visitor works on.
 
     Args:
-        photo: as it went in, the middle square at the generator's size.
+        photo: as it went in, a square at the generator's size.
         about: name, size and SHA-256 of what was given, for the record.
         notes: what a reader should know of it.
         latent: in w+ (or s, where it was given as that).
@@ -53,6 +53,7 @@ class Picture:
         inverted: the picture of the latent.
         drawn: whether it was made by the generator, not photographed.
         distance: reconstruction distance; None for a drawn one.
+        middle: the middle square, where another was found to fit the domain.
     """
 
     photo: Image.Image
@@ -63,6 +64,7 @@ class Picture:
     inverted: Any
     drawn: bool
     distance: float | None
+    middle: Image.Image | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,6 +21,7 @@ COMMANDS = {
     "weaker": "less",
     "the opposite": "opposite",
     "opposite": "opposite",
+    "take the middle": "middle",
     "surprise me": "surprise",
     "download": "download",
     "save": "download",
@@ -49,6 +50,16 @@ def far(domain: Domain) -> str:
     return (
         f"This picture is far from what “{name}” can draw. What you change is the model's drawing, "
         "and it will look like the drawing, not like your picture."
+    )
+
+
+def cropped(about: Mapping[str, Any]) -> str:
+    """A sentence on a picture of which one square was found to fit the domain."""
+    square = about["crop"]
+    return (
+        f"Your picture was cropped to what this model knows: a square of {square['side']} pixels, {square['left']} "
+        f"from the left and {square['top']} from the top, of {about['width']} × {about['height']}. "
+        "Type “take the middle” to have its whole middle instead."
     )
 
 
