@@ -54,6 +54,9 @@ class SmoothDomain:
         nearest = torch.cdist(pooled, self.pictures.flatten(1)).argmin(dim=1)
         return Latent(nearest[:, None, None].float(), "w+")
 
+    def sample(self, num: int, *, seed: int) -> Latent:
+        return Latent((torch.arange(num) % 4)[:, None, None].float(), "w+")
+
     def to_space(self, latent: Latent, space: str) -> Latent:
         return latent
 
@@ -119,6 +122,13 @@ def test_a_near_middle_is_taken_after_a_single_look(smooth: SmoothDomain) -> Non
         smooth.asked = 0
         assert smooth.find(wide) == (Square(20, 0, 90), False)
         assert smooth.asked == 1
+
+
+def test_a_middle_that_is_near_but_explains_nothing_is_no_reason_to_stop(smooth: SmoothDomain) -> None:
+    photo, there = pasted(smooth.pictures[[0]], "plain", 6, shorter=120)
+    square, found = find_square(photo, smooth.encode, smooth, far_distance=1.0)  # type: ignore[arg-type]
+    assert found
+    assert overlap(square, there) >= 0.8
 
 
 @pytest.mark.parametrize("kind", ["plain", "gradient", "noise"])
@@ -190,7 +200,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def editor(folder: Path) -> Editor:
     """The toy domain with an encoder that knows four pictures."""
-    domain = replace(load_domain(folder), far_distance=0.05)
+    domain = replace(load_domain(folder), far_distance=FAR)
     domain.__dict__["encoder"] = NearestEncoder(domain.generator)  # type: ignore[arg-type]
     return Editor(domain)
 

@@ -364,7 +364,7 @@ def test_data_urls_and_base64_are_unpacked() -> None:
 def test_a_picture_is_cropped_to_what_the_model_knows_says_so_and_gives_the_middle_back(
     editor: Editor, tmp_path: Path
 ) -> None:
-    domain = replace(editor.domain, far_distance=0.05)
+    domain = replace(editor.domain, far_distance=0.1)
     domain.__dict__["encoder"] = knowing = NearestEncoder(domain.generator)  # type: ignore[arg-type]
     studio = Studio(Shelf([Editor(domain)]), Settings(root=tmp_path / "studio"))
     visit = studio.visits.start()
