@@ -14,6 +14,10 @@ import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
+from textmorph.generators.stylegan2 import StyleGAN2
+
+from .toys import ToyEmbedder, toy_generator
+
 torch.set_num_threads(1)  # faster for toys, and two threads on busy cores wait for each other
 
 settings.register_profile(
@@ -40,3 +44,14 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
     cache = tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("TEXTMORPH_CACHE", str(cache))
     return cache
+
+
+@pytest.fixture(scope="module")
+def generator() -> StyleGAN2:
+    """The toy of 16 px; files that need another have a fixture of the same name."""
+    return toy_generator()
+
+
+@pytest.fixture(scope="module")
+def embedder() -> ToyEmbedder:
+    return ToyEmbedder()

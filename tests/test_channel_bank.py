@@ -60,16 +60,6 @@ def slow_effects(
 
 
 @pytest.fixture(scope="module")
-def generator() -> StyleGAN2:
-    return toy_generator()
-
-
-@pytest.fixture(scope="module")
-def embedder() -> ToyEmbedder:
-    return ToyEmbedder()
-
-
-@pytest.fixture(scope="module")
 def bank(generator: StyleGAN2, embedder: ToyEmbedder) -> ChannelBank:
     return build_bank(generator, embedder, num_samples=3, num_statistics=50)
 

@@ -13,7 +13,7 @@ from textmorph.generators.stylegan2 import StyleGAN2
 from textmorph.latents import Latent
 from textmorph.mappers import LatentMapper, MapperConfig
 
-from .toys import seed_weights, toy_generator
+from .toys import seed_weights
 
 
 class ToyMapper(nn.Module):
@@ -25,11 +25,6 @@ class ToyMapper(nn.Module):
 
     def forward(self, w_plus: Tensor) -> Tensor:
         return self.layer(w_plus).tanh()
-
-
-@pytest.fixture(scope="module")
-def generator() -> StyleGAN2:
-    return toy_generator()
 
 
 @pytest.fixture(scope="module")

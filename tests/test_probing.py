@@ -17,16 +17,6 @@ from .toys import ToyEmbedder, toy_generator
 SMALL = {"num_samples": 3, "num_statistics": 50}
 
 
-@pytest.fixture(scope="module")
-def generator() -> StyleGAN2:
-    return toy_generator()
-
-
-@pytest.fixture(scope="module")
-def embedder() -> ToyEmbedder:
-    return ToyEmbedder()
-
-
 def test_a_plan_is_json_and_its_shards_cover_every_channel_layer_by_layer(
     generator: StyleGAN2, embedder: ToyEmbedder
 ) -> None:

@@ -21,16 +21,6 @@ ALL = Screening(num_samples=6, num_lengths=6, sketch=16, candidates=100, num_dif
 
 
 @pytest.fixture(scope="module")
-def generator() -> StyleGAN2:
-    return toy_generator()
-
-
-@pytest.fixture(scope="module")
-def embedder() -> ToyEmbedder:
-    return ToyEmbedder()
-
-
-@pytest.fixture(scope="module")
 def bank(generator: StyleGAN2, embedder: ToyEmbedder) -> ChannelBank:
     return build_bank(generator, embedder, num_samples=6, num_statistics=64)
 
