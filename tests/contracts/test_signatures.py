@@ -1,4 +1,4 @@
-"""Options that two public functions share are spelled out in both, so that `help()` tells them: here they are held equal.
+"""Options that two public functions share are spelled out in both, so that `help()` tells them: here they stay equal.
 
 A bank or corpus is built at once by one function, and planned for shards by another. One object for the options would
 keep them in one place, but would hide their names and defaults from whoever asks the function.
