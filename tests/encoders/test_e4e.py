@@ -1,11 +1,12 @@
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 import torch
 
 from tests.toys import seed_weights, toy_image
+from textmorph.checkpoints.ir_se import encoder_shapes
 from textmorph.encoders import ENCODERS, Encoder
 from textmorph.encoders.e4e import E4eEncoder, EncoderConfig
 from textmorph.errors import ImageError, OptionError
@@ -62,6 +63,14 @@ def test_heads_are_coarse_medium_and_fine_and_reach_one_pixel():
     assert [TINY.level(i) for i in range(10)] == [0, 0, 0, 1, 1, 1, 1, 2, 2, 2]
     # 32 px: the last three stages end at 8, 4 and 2 px
     assert [len(head.convs) // 2 for head in network.heads] == [1, 1, 1, 2, 2, 2, 2, 3, 3, 3]
+
+
+def test_the_base_head_may_be_wider_than_the_others():
+    network = encoder(replace(TINY, base_width=20))
+    assert [head.convs[0].out_channels for head in network.heads] == [20] + [6] * 9
+    written = {name: tuple(value.shape) for name, value in network.state_dict().items() if "num_batches" not in name}
+    told = encoder_shapes(asdict(network.config))
+    assert {name: told[name] for name in written} == written
 
 
 def test_the_small_encoder_of_128_px_has_heads_of_three_to_five_convolutions():

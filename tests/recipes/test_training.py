@@ -14,6 +14,7 @@ pytest.importorskip("tokenizers")
 
 from recipes.portraits import attributes as A
 from recipes.portraits import captions, clip
+from recipes.portraits.encoder import record_loss
 from recipes.portraits.generator import AttributeBasis, Pair, _bends, _start_with_thresholds, uniform_from_z
 from recipes.portraits.training import WEIGHTS_ALONE, Average, learning_rate, train
 from textmorph.layers.equalized import EqualizedLinear
@@ -44,6 +45,25 @@ def test_sparsify_leaves_what_no_attribute_moves() -> None:
     beside = affine.weight - affine.weight @ basis.axes @ basis.axes.t() / 16
     basis.sparsify(affine, 0.1)
     assert torch.allclose(affine.weight - affine.weight @ basis.axes @ basis.axes.t() / 16, beside, atol=1e-5)
+
+
+def test_an_encoder_that_cannot_tell_does_better_to_choose_than_to_blend() -> None:
+    """Seven of ten look-alikes have a beard: say beard, not seven tenths of one."""
+    basis = AttributeBasis(256)
+    cols = {name: np.repeat(column, 10) for name, column in A.sample_columns(1, seed=4).items()}
+    none, full = (A.CATEGORIES["beard"].index(value) for value in ("none", "full"))
+    cols["beard"] = np.array([full] * 7 + [none] * 3)
+    vectors = torch.from_numpy(A.vectors(cols))
+    chosen, blend = vectors[:1].expand(10, -1), vectors.mean(dim=0, keepdim=True).expand(10, -1)
+
+    def cost(told: torch.Tensor) -> torch.Tensor:
+        return record_loss(basis, basis(told)[:, None].expand(-1, 12, -1), vectors)
+
+    assert cost(chosen) < cost(blend)
+    assert cost(vectors) < cost(chosen), "knowing is best"
+    beside = basis.axes.new_ones(256) - basis(basis.read(torch.ones(256)))
+    off = record_loss(basis, (basis(vectors) + 0.1 * beside)[:, None], vectors)
+    assert off > cost(vectors), "nothing but a record is to be said"
 
 
 def test_the_mapping_begins_with_bends_at_thresholds() -> None:

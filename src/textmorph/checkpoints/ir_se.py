@@ -90,8 +90,8 @@ def encoder_shapes(config: Mapping[str, Any]) -> dict[str, Shape]:
     made = trunk_shapes(widths, config["blocks"]) | {"mean_w": (rows, w_dim)}
     if config["variant"] == "single":
         return made | _linear("linear", last, w_dim)
-    width = config.get("head_width") or last
     for head in range(rows):
+        width = (config.get("base_width") if head == 0 else None) or config.get("head_width") or last
         finer = int(head >= 3) + int(head >= 7)  # coarse, medium and fine heads read ever larger features
         count = math.ceil(math.log2(config["input_size"] // 2 ** (len(widths) - finer)))
         for i in range(count):

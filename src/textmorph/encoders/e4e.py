@@ -35,6 +35,7 @@ class EncoderConfig:
         widths, blocks: channels and number of residual blocks of each stage; at least three stages but for `single`.
         w_dim: width of w.
         head_width: channels of the convolutions in each head; None: those of the last stage.
+        base_width: those of head 0, which in `e4e` says most of what all rows say; None: as in the other heads.
         variant: `e4e`: head 0 gives a w for all rows, every other head adds an offset to its row; `psp`: each head
             gives its row; `single`: the mean of the last features gives one w for all rows.
     """
@@ -46,6 +47,7 @@ class EncoderConfig:
     blocks: tuple[int, ...] = (3, 4, 14, 3)
     w_dim: int = 512
     head_width: int | None = None
+    base_width: int | None = None
     variant: Variant = "e4e"
 
     def __post_init__(self) -> None:
@@ -63,6 +65,11 @@ class EncoderConfig:
     def input_shape(self) -> tuple[int, int]:
         """Height and width of the image that the network reads."""
         return self.input_height or self.input_size, self.input_size
+
+    def width(self, head: int) -> int:
+        """Channels of the convolutions in a head."""
+        width = self.base_width if head == 0 and self.base_width is not None else self.head_width
+        return width or self.widths[-1]
 
     def level(self, head: int) -> int:
         """Which features a head reads: 0 the coarsest (last stage), 1 the stage before, 2 the one before that.
@@ -115,8 +122,8 @@ class E4eEncoder(nn.Module):
         else:
             stages = len(config.widths)
             self.heads = nn.ModuleList(
-                Head(last, config.head_width or last, config.w_dim, max(config.input_shape) // 2 ** (stages - level))
-                for level in map(config.level, range(config.num_rows))
+                Head(last, config.width(i), config.w_dim, max(config.input_shape) // 2 ** (stages - config.level(i)))
+                for i in range(config.num_rows)
             )
             self.lateral1 = nn.Conv2d(config.widths[-2], last, 1)
             self.lateral2 = nn.Conv2d(config.widths[-3], last, 1)
