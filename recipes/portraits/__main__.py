@@ -43,10 +43,13 @@ STAGES = {
     "data": Stage("render 113 000 portraits (5.6 GB of disk; at 256 px 22)", 4, 4, ("data:prepare",), trains=False),
     "clip": Stage("the small CLIP", 65, 5, ("clip:train_clip", "clip")),
     "clip_words": Stage("its words, with the vision tower standing still", 60, 5, ("clip:train_words", "clip")),
-    "generator": Stage("StyleGAN2, regressed from attribute vectors", 165, 10, ("generator:train_generator",)),
-    "mapping": Stage("its mapping network, distilled to work from z", 25, 3, ("generator:train_mapping",)),
+    "generator": Stage("StyleGAN2, regressed from records; z is wired", 165, 10, ("generator:train_generator",)),
     "adversarial": Stage(
-        "finish both against a discriminator", 2000, 60, ("adversarial:train_adversarial",), for_gpu=True
+        "finish it, and its mapping, against a discriminator",
+        2000,
+        60,
+        ("adversarial:train_adversarial",),
+        for_gpu=True,
     ),
     "identity": Stage("the identity net", 12, 2, ("identity:train_identity", "identity")),
     "encoder": Stage("photo to w+", 75, 5, ("encoder:train_encoder",)),

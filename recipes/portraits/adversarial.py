@@ -1,7 +1,7 @@
 """The generator finished against a discriminator, as StyleGAN2 is trained: where a GPU allows.
 
 Karras et al. 2019 (arXiv:1812.04948) and 2020 (arXiv:1912.04958): non-saturating logistic loss, R1 and path length in
-float32 and seldom, moving average of the generator. It begins with what `generator` and `mapping` have learned, or from
+float32 and seldom, moving average of the generator. It begins with what `generator` has learned, or from
 random weights.
 
 A small regression term stays on as an anchor. The discriminator only asks whether pictures look drawn; it would not
@@ -241,7 +241,7 @@ def normal(num: int, pair: Pair, number: int, use: int) -> Tensor:
 def train_adversarial(minutes: float, *, settings: Settings | None = None, from_scratch: bool = False) -> None:
     """Finish the generator against a discriminator, or train it so from random weights.
 
-    Needs the stages `generator` and `mapping`, but not from random weights. Made for a GPU: an hour (estimated, not
+    Needs the stage `generator`, but not from random weights. Made for a GPU: an hour (estimated, not
     measured). A core makes about 4 pictures a second at 128 px, and it takes a million (estimated).
 
     Raises:

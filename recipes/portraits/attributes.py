@@ -2,7 +2,7 @@
 
 A portrait is fully determined by its record; nothing in the picture is random beside it. A record comes from a row of
 independent uniform numbers (one per attribute), so the world has a clean, continuous source of randomness that a
-mapping network can be distilled from.
+mapping network can be wired for (`mapping.py`).
 
 Order of the draw matters: an attribute may depend on those above it (age on grey hair, femininity on beards).
 """

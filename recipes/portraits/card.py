@@ -11,11 +11,12 @@ from .data import SIZES
 GENERATOR = {  # how it was trained, as its file says
     "regression": """**The generator was not trained
 adversarially**: it was regressed from clean attribute vectors, of which w is a rotation; while it was trained, every
-style channel was urged to listen to few attributes; its mapping network was then distilled to work from Gaussian z.""",
+style channel was urged to listen to few attributes. Its mapping network was not trained at all: its weights were laid
+so that z draws records from the prior.""",
     "finished": """**The generator was finished
 adversarially, but learned most before**: it was regressed from clean attribute vectors, of which w is a rotation; while
-it was trained, every style channel was urged to listen to few attributes; its mapping network was distilled to work from
-Gaussian z. Then both were trained against a discriminator, with the regression and the distillation as an anchor.""",
+it was trained, every style channel was urged to listen to few attributes; the weights of its mapping network were laid so
+that z draws records from the prior. Then both were trained against a discriminator, with the records as an anchor.""",
     "from scratch": """**The generator was trained
 adversarially from random weights, but not by that alone**: all the while it was also regressed from clean attribute
 vectors, of which w is a rotation, its mapping network was told which w a z stands for, and every style channel was urged

@@ -1,4 +1,4 @@
-"""The generator: regressed from clean attribute vectors, then its mapping network distilled to work from z.
+"""The generator: regressed from clean attribute vectors; its mapping network is wired to work from z.
 
 Adversarial training makes about 4 pictures a second on a core and needs a million or more; regression from vectors that
 determine the picture needs a hundred thousand. Where there is a GPU, `adversarial` finishes what is learned here.
@@ -9,11 +9,9 @@ model card says so: disentanglement is partly built in.
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from functools import cache
-from typing import cast
 
 import numpy as np
 import torch
@@ -21,12 +19,13 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from textmorph.generators.stylegan2 import MappingNetwork, StyleGAN2, StyleGAN2Config
+from textmorph.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from textmorph.latents import Latent
 from textmorph.layers.equalized import EqualizedLinear
 
 from . import attributes as A
 from . import data
+from .mapping import wire
 from .training import Average, Stateful, autocast, batches, device, learning_rate, train
 
 CONFIG = StyleGAN2Config(
@@ -185,32 +184,6 @@ def uniform_from_z(z: Tensor) -> Tensor:
     return uniform
 
 
-def train_mapping(minutes: float, *, batch: int = 320, sharpen_from: float = 0.6) -> None:
-    """Distil z → w so that z draws portraits from the prior: regression onto w of the portrait that z stands for."""
-    pair = Pair().to(device())  # neither the target nor the start depends on how well the generator draws by now
-    torch.manual_seed(1)
-    mapping = pair.generator.mapping.requires_grad_(True)
-    _start_with_thresholds(mapping)
-    average = Average(mapping, 0.999)
-    optimizer = torch.optim.Adam(mapping.parameters(), lr=1e-3, betas=(0.9, 0.99))
-
-    def step(number: int, progress: float) -> Mapping[str, float]:
-        learning_rate(optimizer, 0.3, progress)  # the mapping network scales it by 0.01
-        z = torch.from_numpy(np.random.default_rng([4, number]).standard_normal((batch, CONFIG.z_dim), np.float32))
-        target = torch.from_numpy(A.vectors(A.columns(uniform_from_z(z).numpy()))).to(device())
-        w = mapping(z.to(device()))
-        loss = mapping_loss(pair.attributes, w, target, sharp=progress > sharpen_from)
-        error = pair.attributes.read(w.detach()) - target
-        optimizer.zero_grad()
-        torch.autograd.backward(loss)
-        optimizer.step()
-        average.update(mapping)
-        return {"loss": float(loss.detach()), "square": float(error.square().sum(dim=1).mean())}
-
-    state: dict[str, Stateful] = {"mapping": mapping, "average": average, "optimizer": optimizer}
-    train(data.RUNS / "mapping", state, step, minutes=minutes, label="mapping")
-
-
 def mapping_loss(basis: AttributeBasis, w: Tensor, target: Tensor, *, sharp: bool = True) -> Tensor:
     """How far w [B, W] is from saying the records [B, V], and from saying nothing else.
 
@@ -222,47 +195,10 @@ def mapping_loss(basis: AttributeBasis, w: Tensor, target: Tensor, *, sharp: boo
     return loss + error.abs().sum(dim=1).mean() if sharp else loss
 
 
-@torch.no_grad()
-def _start_with_thresholds(mapping: MappingNetwork) -> None:
-    """Let each unit of the first layer bend at one value of one coordinate that means something; pass it on unmixed.
-
-    Which word a coordinate picks changes at thresholds; found from a random start, these take ten times the steps.
-    """
-    first, *middle, last = cast(Sequence[EqualizedLinear], mapping.layers)
-    bends = list(itertools.islice(_bends(), len(first.weight)))
-    weight, bias = torch.zeros_like(first.weight), torch.zeros_like(first.bias)
-    for unit, (coordinate, at) in enumerate(bends):
-        slope = 3.0 if unit % 2 else -3.0
-        weight[unit, coordinate] = slope
-        bias[unit] = -slope * math.sqrt(2) * torch.erfinv(torch.tensor(2 * at - 1))
-    first.weight.copy_(weight / first.weight_gain)
-    first.bias.copy_(bias / first.bias_gain)
-    last.weight.mul_(0.05)
-    for layer in middle:
-        layer.weight.mul_(0.1).add_(torch.eye(len(layer.weight)).to(layer.weight) / (math.sqrt(2) * layer.weight_gain))
-
-
-def _bends() -> Iterator[tuple[int, float]]:
-    """Where first layers should bend: coordinate and share below; the most telling first, without end."""
-    cols = A.sample_columns(20_000, seed=9)
-    for i, name in enumerate(A.ATTRIBUTES):
-        if name in A.CATEGORIES:  # both sides of every threshold
-            edges = np.cumsum(np.bincount(cols[name], minlength=len(A.CATEGORIES[name])) / len(cols[name]))[:-1]
-            for at in edges:
-                yield i, min(max(at - 0.02, 0.005), 0.995)
-                yield i, min(max(at + 0.02, 0.005), 0.995)
-        else:
-            yield from ((i, at) for at in (0.2, 0.5, 0.8))
-    random = np.random.default_rng(0)
-    named = [i for i, name in enumerate(A.ATTRIBUTES) if name in A.CATEGORIES]
-    while True:
-        yield int(random.choice(named)), float(random.uniform(0.02, 0.98))
-
-
 def regressed() -> Pair:
-    """What the stages `generator` and `mapping` made: records → w → picture, and z → w."""
+    """What the stage `generator` made, records → w → picture, with z → w wired."""
     pair = load_pair("generator")
-    pair.generator.mapping.load_state_dict(_averaged("mapping"))
+    wire(pair.generator.mapping, pair.attributes.axes)
     return pair
 
 

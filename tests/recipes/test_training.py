@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +14,11 @@ pytest.importorskip("tokenizers")
 from recipes.portraits import attributes as A
 from recipes.portraits import captions, clip
 from recipes.portraits.encoder import record_loss
-from recipes.portraits.generator import AttributeBasis, Pair, _bends, _start_with_thresholds, uniform_from_z
+from recipes.portraits.generator import AttributeBasis, Pair, uniform_from_z
+from recipes.portraits.mapping import Signal, Wires, through, wire
 from recipes.portraits.training import WEIGHTS_ALONE, Average, learning_rate, train
-from textmorph.layers.equalized import EqualizedLinear
+from textmorph.generators.stylegan2 import StyleGAN2, StyleGAN2Config
+from textmorph.layers.equalized import EqualizedLinear, leaky_relu
 
 
 def test_w_tells_its_record() -> None:
@@ -66,17 +67,55 @@ def test_an_encoder_that_cannot_tell_does_better_to_choose_than_to_blend() -> No
     assert off > cost(vectors), "nothing but a record is to be said"
 
 
-def test_the_mapping_begins_with_bends_at_thresholds() -> None:
-    mapping = Pair().generator.mapping
-    _start_with_thresholds(mapping)
-    first = mapping.layers[0]
-    z = torch.randn(50_000, first.weight.shape[1], generator=torch.Generator().manual_seed(0))
-    on = (first(z) > 0).double().mean(dim=0)
-    for unit, (_, below) in zip(range(100), _bends(), strict=False):
-        assert abs((1 - on[unit] if unit % 2 else on[unit]) - below) < 0.02
-    bent = [(A.ATTRIBUTES[i], at) for i, at in itertools.islice(_bends(), 300)]
-    assert {name for name, _ in bent} == set(A.ATTRIBUTES)
-    assert all(0 < at < 1 for _, at in bent)
+def test_the_mapping_draws_the_record_that_z_stands_for() -> None:
+    pair = Pair()
+    mapping = pair.generator.mapping
+    wire(mapping, pair.attributes.axes)
+    z = torch.randn(20_000, 256, generator=torch.Generator().manual_seed(0))
+    w = mapping(z)
+    assert torch.equal(mapping.half().float()(z), w), "it is shipped in half precision"
+    told = pair.attributes.read(w)
+    assert (w - pair.attributes(told)).abs().max() < 0.02, "w says a record and nothing else"
+    cols = A.columns(uniform_from_z(z).numpy())
+    at = len(A.SCALARS)
+    off = (told - torch.from_numpy(A.vectors(cols)))[:, :at].abs()
+    assert off.mean() < 0.01
+    assert (off > 0.05).float().mean() < 1e-3, "but where a step is"
+    for name, words in A.CATEGORIES.items():
+        part = told[:, at : at + len(words)]
+        drawn = part.argmax(dim=1).numpy()
+        assert (part.amax(dim=1) > 0.95).double().mean() > 0.98, f"{name}: no blends"
+        assert (drawn == cols[name]).mean() > 0.96, name
+        counts = [np.bincount(column, minlength=len(words)) / len(z) for column in (drawn, cols[name])]
+        assert np.abs(counts[0] - counts[1]).max() < 0.01, f"{name}: as often as the prior has it"
+        at += len(words)
+
+
+def test_what_is_wired_is_what_was_meant() -> None:
+    """Lines go through their values at the knots, level outside; a step is 0 and 1 on its sides."""
+    layer = Wires(1, 1.0, 1.0)
+    x = Signal(np.ones(1))
+    knots, values = (-1.0, 0.5, 2.0), (3.0, -1.0, 4.0)
+    line, step = through(layer.line(x, knots), knots, values), layer.step(x - 0.25)
+    told = EqualizedLinear(1, len(layer.rows), activation=leaky_relu).requires_grad_(False)
+    told.weight_gain = 1.0
+    layer.lay(told)
+    at = np.array([-4.0, -1.0, -0.25, 0.5, 2.0, 9.0])
+    out = told(torch.from_numpy(at).float()[:, None]).double().numpy()
+
+    def said(signal: Signal) -> np.ndarray:
+        return out[:, : len(signal.weights)] @ signal.weights + signal.constant
+
+    assert np.allclose(said(line), [3.0, 3.0, 1.0, -1.0, 4.0, 4.0], atol=0.01)
+    assert np.allclose(said(step), [0, 0, 0, 1, 1, 1], atol=0.01)
+
+
+def test_a_mapping_that_cannot_hold_the_record_is_refused() -> None:
+    axes = AttributeBasis(256).axes
+    with pytest.raises(ValueError, match="six layers of 256 units; this network has 2 of 256"):
+        wire(StyleGAN2(StyleGAN2Config(resolution=8, z_dim=256, w_dim=256, mapping_layers=2)).mapping, axes)
+    with pytest.raises(ValueError, match="6 of 128"):
+        wire(StyleGAN2(StyleGAN2Config(resolution=8, z_dim=128, w_dim=128, mapping_layers=6)).mapping, axes[:128])
 
 
 def test_uniform_from_z_is_uniform() -> None:
