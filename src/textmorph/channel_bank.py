@@ -95,9 +95,11 @@ class ChannelBank:
         channels = self.channels.cpu()
         lacking = int(allowed.sum()) - int(allowed[channels].sum())
         if lacking:
+            flags = f"--max-resolution {max_resolution or 'all'}" + (" --to-rgb" if to_rgb else "")
             raise BankMismatchError(
                 f"this bank lacks {lacking} of the chosen style channels; build one with "
-                f"max_resolution={max_resolution}, to_rgb={to_rgb}"
+                f"max_resolution={max_resolution}, to_rgb={to_rgb} (textmorph bank build {flags} --overwrite), or "
+                f"choose layers that it has{' (--no-to-rgb)' if to_rgb else ''}"
             )
         probed = allowed[channels].nonzero().flatten()  # [P'], rows of the bank
         std = self.channel_std[channels[probed]].to(shift)

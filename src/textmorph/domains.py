@@ -59,6 +59,8 @@ class Domain:
         title, description, licence: for people.
         templates: sentences with one `{}`, or `imagenet` for those published with CLIP.
         strength, num_channels: first values for an edit by hand; None leaves the method's own.
+        truncation: psi of random latents of this domain, 0 to 1; None leaves that of whatever draws them.
+        to_rgb: whether the methods also move the layers that only add colour, and a bank probes them.
         strengths, channel_counts: what automatic strength searches; None leaves its own.
         keep_identity: smallest identity (cosine) that automatic strength accepts.
         plain_share: share of the reachable effect at which automatic strength calls an edit plain; None leaves its own.
@@ -84,6 +86,8 @@ class Domain:
     templates: str | tuple[str, ...] = "imagenet"
     strength: float | None = None
     num_channels: int | None = None
+    truncation: float | None = None
+    to_rgb: bool = False
     strengths: tuple[float, ...] | None = None
     channel_counts: tuple[int, ...] | None = None
     keep_identity: float = 0.7
@@ -150,6 +154,10 @@ class Domain:
         from .prompts import IMAGENET_TEMPLATES
 
         return tuple(IMAGENET_TEMPLATES) if isinstance(self.templates, str) else self.templates
+
+    def truncation_or(self, otherwise: float, given: float | None = None) -> float:
+        """Psi for random latents: the one given, or that of the domain, or else another."""
+        return next(value for value in (given, self.truncation, otherwise) if value is not None)
 
     def path(self, part: str) -> Path:
         """File or folder of a part, its hashes checked.
@@ -288,6 +296,12 @@ def _share(where: Path, key: str, value: object) -> float:
     return number
 
 
+def _flag(where: Path, key: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise DomainError(f"{where}: {key} is true or false, not {value!r}")
+    return value
+
+
 def _numbers(where: Path, key: str, value: object) -> tuple[float, ...]:
     if not isinstance(value, list) or not value:
         raise DomainError(f"{where}: {key} is a list of numbers, not {value!r}")
@@ -344,6 +358,8 @@ _CHECKS = {
     "templates": _templates,
     "strength": _number,
     "num_channels": _count,
+    "truncation": _share,
+    "to_rgb": _flag,
     "strengths": _numbers,
     "channel_counts": _counts,
     "keep_identity": _share,

@@ -296,9 +296,7 @@ class Editor:
     def fingerprints(self, plan: Plan) -> dict[str, str | None]:
         """Fingerprints of the parts of the domain that a plan uses."""
         parts = ["generator", "encoder", "embedder", "identity", "witness"]
-        banks = [wish.bank_choice for wish in plan.wishes if wish.uses_bank(self.domain)]
-        if banks:
-            channel_bank(self.domain, "build" if "build" in banks else "auto")
+        if [wish for wish in plan.wishes if wish.bank(self.domain) is not None]:  # builds what is to be built
             parts.append("bank")
         parts += [part for part in ("corpus", "templates") if any(wish.uses(part) for wish in plan.wishes)]
         return {part: self._fingerprint(part) for part in parts}

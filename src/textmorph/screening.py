@@ -323,6 +323,7 @@ def direction_for(
     relevance: Relevance,
     max_resolution: int | None,
     to_rgb: bool,
+    truncation: float | None = None,
     progress: Progress | None = None,
 ) -> tuple[Tensor, dict[str, Any]]:
     """Direction in style space for a shift in embedding space, [C], and how its channels were found, as JSON.
@@ -331,6 +332,7 @@ def direction_for(
         choice: how to find them, see `BankChoice`.
         bank: of these two networks, where there is one at hand; `screen` and `none` do without.
         num_channels, threshold, relevance, max_resolution, to_rgb: see `ChannelBank.direction`.
+        truncation: of the samples, where there is no bank; None takes that of `build_bank`.
         progress: called with what is done and the total.
 
     Raises:
@@ -340,11 +342,11 @@ def direction_for(
     """
     layers: dict[str, Any] = {"max_resolution": max_resolution, "to_rgb": to_rgb}
     wanted: dict[str, Any] = {"num_channels": num_channels, "threshold": threshold, "relevance": relevance}
-    found = find_bank(generator, embedder, choice, bank, **layers, progress=progress)
+    found = find_bank(generator, embedder, choice, bank, **layers, truncation=truncation, progress=progress)
     if found is not None:
         return found.direction(shift.to(found.effects), generator.style_layout, **wanted, **layers), found.info
     preset = "screen" if choice == "screen" else "none"
-    screen = screen_for(generator, embedder, preset, **layers)
+    screen = screen_for(generator, embedder, preset, **layers, truncation=truncation)
     return screen.direction(shift, **wanted, progress=progress), screen.info
 
 
@@ -356,9 +358,14 @@ def find_bank(
     *,
     max_resolution: int | None = 128,
     to_rgb: bool = False,
+    truncation: float | None = None,
     progress: Progress | None = None,
 ) -> ChannelBank | None:
     """The bank to use: that given, checked; or that remembered; or, if so chosen, a new one. None does without.
+
+    Args:
+        max_resolution, to_rgb: layers that it has to cover, save for a bank that is given.
+        truncation: of the samples of a new one; None takes that of `build_bank`.
 
     Raises:
         BankMismatchError: the bank given was made with other networks.
@@ -374,7 +381,7 @@ def find_bank(
     if known is None or not known.covers(generator.style_layout.mask(**layers)):
         known = None
     if known is None and choice == "build":
-        known = build_bank(generator, embedder, **layers, progress=progress)
+        known = build_bank(generator, embedder, **layers, **_drawn(truncation), progress=progress)
         remember(known)
     return known
 
@@ -397,14 +404,21 @@ def screen_for(
     *,
     max_resolution: int | None = 128,
     to_rgb: bool = False,
+    truncation: float | None = None,
 ) -> Screen:
     """The screen of these networks with a preset, kept in this process: what it has measured serves the next text."""
-    key = fingerprint(generator), fingerprint(embedder), preset, str(max_resolution), str(to_rgb)
+    options: dict[str, Any] = {"max_resolution": max_resolution, "to_rgb": to_rgb, **_drawn(truncation)}
+    key = fingerprint(generator), fingerprint(embedder), preset, str(options)
     screen = _SCREENS.get(key)
     if screen is None or screen.generator is not generator:
-        screen = Screen(generator, embedder, PRESETS[preset], max_resolution=max_resolution, to_rgb=to_rgb)
+        screen = Screen(generator, embedder, PRESETS[preset], **options)
         _SCREENS[key] = screen
     return screen
+
+
+def _drawn(truncation: float | None) -> dict[str, Any]:
+    """The option, where it is given."""
+    return {} if truncation is None else {"truncation": truncation}
 
 
 def preparation(generator: Generator, embedder: Embedder, choice: str, **layers: Any) -> str | None:

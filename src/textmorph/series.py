@@ -115,7 +115,7 @@ def sample(
     *,
     prompt: str | None = None,
     seed: int = 0,
-    truncation: float = 0.7,
+    truncation: float | None = None,
     progress: Progress | None = None,
     **method_options: Any,
 ) -> list[Result]:
@@ -127,7 +127,8 @@ def sample(
     Args:
         num: how many.
         prompt: what they should show.
-        seed, truncation: of the random latents; truncation 0 is the mean, 1 leaves them as they are.
+        seed, truncation: of the random latents; truncation 0 is the mean, 1 leaves them as they are; None takes the
+            domain's, or 0.7.
         progress: called with what is done and the total.
         method_options: fields of the method `optimize`; only with a text.
 
@@ -136,6 +137,7 @@ def sample(
 
     Source: Patashnik et al. 2021, arXiv:2103.17249, Sec. 4 (free generation).
     """
+    truncation = editor.domain.truncation_or(0.7, truncation)
     if num < 1 or not 0 <= truncation <= 1 or seed < 0:
         raise OptionError(f"num is 1 or more, truncation 0 to 1, seed 0 or more; not {num}, {truncation} and {seed}")
     if prompt is None and method_options:

@@ -102,6 +102,8 @@ def make_bank(
     device: str | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
+    truncation: float | None = None,
+    to_rgb: bool | None = None,
     **options: Any,
 ) -> ChannelBank:
     """Build the channel bank of a domain, by an engine; killed, the same call goes on.
@@ -112,7 +114,8 @@ def make_bank(
         job: folder to keep the shards in; None takes one beside the target, and removes it at the end.
         device: of the workers; None takes the domain's.
         progress: called with the channels done and their total.
-        options: of `build_bank`.
+        truncation, to_rgb: None takes the domain's, or those of `build_bank`.
+        options: the others of `build_bank`.
 
     Raises:
         JobError: the folder holds another job.
@@ -125,6 +128,8 @@ def make_bank(
     noted = noted_job(place)
     if noted is not None and options.get("batch_size") is None:  # was chosen by the memory that was free then
         options["batch_size"] = noted.get("plan", {}).get("batch_size")
+    options["truncation"] = domain.truncation_or(0.7, truncation)
+    options["to_rgb"] = domain.to_rgb if to_rgb is None else to_rgb
     plan = plan_bank(domain.generator, domain.embedder, **options)
 
     def make(path: Path, parts: Iterator[dict[str, Tensor]]) -> None:
@@ -180,6 +185,7 @@ def make_corpus(
     device: str | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
+    truncation: float | None = None,
     **options: Any,
 ) -> Corpus:
     """Build a corpus with the networks of a domain, by an engine; killed, the same call goes on.
@@ -189,7 +195,8 @@ def make_corpus(
         files: the images; None draws them.
         engine, job, device, overwrite: as in `make_bank`.
         progress: called with the images done and their total.
-        options: of `Corpus.build`.
+        truncation: of those drawn; None takes the domain's, or that of `Corpus.build`.
+        options: the others of `Corpus.build`.
     """
     from .corpus import Corpus
     from .corpus_parts import join_corpus, plan_corpus
@@ -197,6 +204,7 @@ def make_corpus(
     source: Any = domain.generator if files is None else files
     encoder = domain.encoder if files is not None else None
     thumbnail = None if target.suffix == ".safetensors" else 64
+    options["truncation"] = domain.truncation_or(1.0, truncation)
     plan = plan_corpus(source, domain.embedder, encoder=encoder, thumbnail=thumbnail, **options)
 
     def make(path: Path, parts: Iterator[dict[str, Tensor]]) -> None:

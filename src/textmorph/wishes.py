@@ -19,6 +19,7 @@ from .methods import method_class
 from .prompts import check_prompt
 
 if TYPE_CHECKING:
+    from .channel_bank import ChannelBank
     from .embedders import TextEmbedder
 
 Progress = Callable[[int, int], None]
@@ -69,6 +70,11 @@ class Wish:
         """How the method knows the style channels, see `screening.BankChoice`; None where it selects none."""
         return getattr(self.recipe, "bank", None)
 
+    @property
+    def layers(self) -> dict[str, Any]:
+        """The fields that say which layers the method may edit."""
+        return {name: value for name, value in self.values.items() if name in ("max_resolution", "to_rgb")}
+
     def uses_bank(self, domain: Domain) -> bool:
         """Whether it takes its channels from a channel bank."""
         return self.bank_choice == "build" or (self.bank_choice == "auto" and has_bank(domain))
@@ -79,7 +85,13 @@ class Wish:
 
         if self.bank_choice is None or (self.bank_choice in ("auto", "build") and domain.bank is not None):
             return None
-        return preparation(domain.generator, domain.embedder, self.bank_choice)
+        return preparation(domain.generator, domain.embedder, self.bank_choice, **self.layers)
+
+    def bank(self, domain: Domain) -> ChannelBank | None:
+        """The channel bank that the method takes its channels from, built if it chose so; None where it takes none."""
+        if not self.uses_bank(domain):
+            return None
+        return channel_bank(domain, self.bank_choice, **self.layers)
 
     def with_channels(self, num_channels: int) -> Wish:
         return replace(self, recipe=replace(self.recipe, num_channels=num_channels))
@@ -110,7 +122,8 @@ class Wish:
         offers: dict[str, Callable[[], Any]] = {
             "neutral": lambda: self.neutral,
             "templates": lambda: None if domain.templates == "imagenet" else domain.sentences,
-            "bank": lambda: channel_bank(domain, self.bank_choice) if self.uses_bank(domain) else None,
+            "bank": lambda: self.bank(domain),
+            "truncation": lambda: domain.truncation,
             "corpus": lambda: picture_corpus(domain),
             "identity_embedder": lambda: domain.identity,
         }
@@ -163,7 +176,7 @@ def make_wish(
         neutral: None takes the domain's.
         num_channels: None takes the domain's, or the method's own.
         seed: for a method that draws random numbers.
-        options: further fields of the method.
+        options: further fields of the method; without `to_rgb`, the domain says that.
 
     Raises:
         PromptError: an empty or over-long text.
@@ -188,6 +201,8 @@ def make_wish(
         given.setdefault("num_channels", None)
     elif "num_channels" in known and "num_channels" not in given and domain.num_channels is not None:
         given["num_channels"] = domain.num_channels
+    if "to_rgb" in known:
+        given.setdefault("to_rgb", domain.to_rgb)
     if "bank" in known and given.get("bank", "auto") == "auto" and not has_bank(domain):
         given["bank"] = "none"  # said here, so that a record says it too
     if "neutral" not in inspect.signature(cls.find).parameters:
@@ -205,18 +220,24 @@ def has_bank(domain: Domain) -> bool:
     return "bank" in domain.files or recall(domain.generator, domain.embedder) is not None
 
 
-def channel_bank(domain: Domain, choice: str | None = "auto") -> Any:
+def channel_bank(domain: Domain, choice: str | None = "auto", **layers: Any) -> ChannelBank:
     """The channel bank of a domain, or the one that this process made for its networks.
 
     Args:
         choice: `build` makes one where there is none, and keeps it for this process.
+        layers: that the one made covers, `max_resolution` and `to_rgb`.
 
     Raises:
         DomainError: there is none yet.
     """
+    from .channel_bank import recall
     from .screening import find_bank
 
-    bank = find_bank(domain.generator, domain.embedder, "build" if choice == "build" else "auto", domain.bank)
+    networks = domain.generator, domain.embedder
+    if choice == "build":
+        bank = find_bank(*networks, "build", domain.bank, truncation=domain.truncation, **layers)
+    else:
+        bank = domain.bank or recall(*networks)
     if bank is None:
         raise DomainError(
             f"domain {domain.name!r} has no channel bank yet; build it once with: "

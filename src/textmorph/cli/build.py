@@ -42,7 +42,18 @@ def build_bank(
     magnitude: Annotated[float, typer.Option(help="How far, in standard deviations.")] = 5.0,
     probe: Annotated[str, typer.Option(help="'paper': s ± 5 σ; 'reference': mean ± 5 σ.")] = "paper",
     max_resolution: Limit = "128",
-    to_rgb: Annotated[bool, typer.Option("--to-rgb", help="Also the layers that only add colour.")] = False,
+    to_rgb: Annotated[
+        bool | None,
+        typer.Option(
+            "--to-rgb/--no-to-rgb",
+            help="Also the layers that only add colour.  [default: as the domain says]",
+            show_default=False,
+        ),
+    ] = None,
+    truncation: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Of the samples.  [default: the domain's, or 0.7]", show_default=False),
+    ] = None,
     batch_size: BatchSize = None,
     tolerance: Annotated[
         float | None,
@@ -90,7 +101,8 @@ def build_bank(
         with console.progress_bar("screening channels") as tell:
             screen = Screen(
                 found.generator, found.embedder, PRESETS["screen"], magnitude=magnitude, max_resolution=layers,
-                to_rgb=to_rgb, batch_size=batch_size, seed=seed, autocast=short,
+                to_rgb=found.to_rgb if to_rgb is None else to_rgb, truncation=found.truncation_or(0.7, truncation),
+                batch_size=batch_size, seed=seed, autocast=short,
             )  # fmt: skip
             bank = screen.bank(progress=tell)
         bank.save(target, overwrite=overwrite)
@@ -101,7 +113,8 @@ def build_bank(
         bank = make_bank(
             found, target, engine=force, job=None if job is None else place, device=worker_device(force, device),
             overwrite=overwrite, progress=tell, num_samples=num_samples, magnitude=magnitude, probe=probe,
-            max_resolution=layers, to_rgb=to_rgb, batch_size=batch_size, seed=seed, tolerance=tolerance, autocast=short,
+            max_resolution=layers, to_rgb=to_rgb, truncation=truncation, batch_size=batch_size, seed=seed,
+            tolerance=tolerance, autocast=short,
         )  # fmt: skip
     moving = int((bank.effects.norm(dim=1) > 0).sum())
     say(str(target), style="bold")
@@ -116,7 +129,10 @@ def build_corpus(
     ] = None,
     num: Annotated[int, typer.Option("--num", "-n", min=2, help="How many to draw.")] = 10_000,
     seed: Seed = 0,
-    truncation: Annotated[float, typer.Option(min=0, max=1, help="Of the drawn pictures.")] = 1.0,
+    truncation: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Of the drawn pictures.  [default: the domain's, or 1]", show_default=False),
+    ] = None,
     batch_size: BatchSize = None,
     out: Annotated[
         str | None,
@@ -155,7 +171,8 @@ def build_corpus(
         source: Any = found.generator if files is None else files
         encoder = found.encoder if files is not None else None
         _ = found.embedder
-    options: dict[str, Any] = {"num": num, "seed": seed, "truncation": truncation, "batch_size": batch_size or 32}
+    psi = found.truncation_or(1.0, truncation)
+    options: dict[str, Any] = {"num": num, "seed": seed, "truncation": psi, "batch_size": batch_size or 32}
     with goes_on(place), console.progress_bar("embedding") as tell:
         if target.is_dir() and any(target.iterdir()):  # built before, or begun by `Corpus.build`, which goes on
             corpus = Corpus.build(source, found.embedder, encoder=encoder, path=target, progress=tell, **options)
@@ -217,7 +234,7 @@ def tune(
     from ..methods.tuning import tune as search
 
     if files is None:
-        latents = editor.generator.sample(num, seed=seed, truncation=0.7)
+        latents = editor.generator.sample(num, seed=seed, truncation=editor.domain.truncation_or(0.7))
     else:
         latents = Latent.cat(editor.invert_sources([editor.open(file) for file in files]))
     with console.progress_bar("tuning") as tell:

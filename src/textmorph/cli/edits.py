@@ -372,7 +372,8 @@ def demo(
     editor = load_editor(domain, device)
     loaded = time.perf_counter()
     samples = console.sample_pictures(editor.domain.folder)
-    photo: Any = samples[0] if samples else editor.generator.sample(1, seed=seed, truncation=0.7)
+    psi = editor.domain.truncation_or(0.7)
+    photo: Any = samples[0] if samples else editor.generator.sample(1, seed=seed, truncation=psi)
     source = editor.open(photo)
     plan = editor.plan(prompt)
     with console.progress_bar("editing") as tell:

@@ -36,7 +36,10 @@ Latents = Annotated[
 ]
 Photos = Annotated[str | None, typer.Option(metavar="FOLDER", help="Photos, which the encoder inverts.")]
 Draw = Annotated[int, typer.Option("--num-latents", "-n", min=2, help="How many are drawn where neither is given.")]
-Truncation = Annotated[float, typer.Option(min=0, max=1, help="Of those drawn.")]
+Truncation = Annotated[
+    float | None,
+    typer.Option(min=0, max=1, help="Of those drawn.  [default: the domain's, or 1]", show_default=False),
+]
 Encode = Annotated[
     bool | None,
     typer.Option(
@@ -63,7 +66,7 @@ def train(
     latents: Latents = None,
     photos: Photos = None,
     num_latents: Draw = 2000,
-    truncation: Truncation = 1.0,
+    truncation: Truncation = None,
     encode: Encode = None,
     clip: Annotated[float | None, typer.Option(help="Weight of CLIP.", rich_help_panel=LOSS)] = None,
     clip_loss: Annotated[str | None, typer.Option(help="cosine or directional.", rich_help_panel=LOSS)] = None,
@@ -135,8 +138,9 @@ def train(
         from ..images import read_image
 
         face = read_image(Path(photo).expanduser())
-    kept = next(iter(folders.values())) / f"inputs-{num_latents}-{truncation}-{seed}.safetensors"
-    data = _latents(found, latents, photos, num_latents, truncation, seed, encode, keep=kept)
+    psi = found.truncation_or(1.0, truncation)
+    kept = next(iter(folders.values())) / f"inputs-{num_latents}-{psi}-{seed}.safetensors"
+    data = _latents(found, latents, photos, num_latents, psi, seed, encode, keep=kept)
     wished = (neutral or found.neutral) if method.clip_loss == "directional" else None
     if spread:
         shared = console.make_folder(kept.parent) / "inputs-of-all.safetensors"
@@ -202,7 +206,7 @@ def consistency(
     latents: Latents = None,
     photos: Photos = None,
     num_latents: Draw = 200,
-    truncation: Truncation = 1.0,
+    truncation: Truncation = None,
     encode: Encode = None,
     seed: Seed = 1,
     json: Json = None,
@@ -220,7 +224,7 @@ def consistency(
 
     edits = {name: load_edit(Path(name).expanduser()) for name in mappers}
     found = _domain(domain, device)
-    data = _latents(found, latents, photos, num_latents, truncation, seed, encode)
+    data = _latents(found, latents, photos, num_latents, found.truncation_or(1.0, truncation), seed, encode)
     told: dict[str, Any] = {}
     for name, edit in edits.items():
         mapper = getattr(edit, "mapper", None)

@@ -75,7 +75,9 @@ METHOD_OPTIONS = (
     MethodOption("resolution", int, ("optimize",), "Side of the image that CLIP sees."),
     MethodOption("patience", int, ("optimize",), "Stop early after so many steps without a gain on held-out views."),
     MethodOption("num_views", int, ("optimize",), "Held-out views for that."),
-    MethodOption("to_rgb", bool, (*SELECTING, "optimize"), "Also edit the layers that only add colour."),
+    MethodOption(
+        "to_rgb", bool, (*SELECTING, "optimize"), "Also the layers that only add colour. Default: the domain's."
+    ),
 )
 """In the order of `--help`. `num_channels`, `seed` and `neutral` are options of the commands themselves."""
 
@@ -265,7 +267,8 @@ def with_method_options(*methods: str) -> Callable[[Callable[..., Any]], Callabl
 
 
 def _annotation(row: MethodOption) -> Any:
-    flags = (f"--{row.name.replace('_', '-')}",) if row.kind is bool else ()
+    name = row.name.replace("_", "-")
+    flags = (f"--{name}/--no-{name}",) if row.kind is bool else ()
     panel = PANELS[row.methods]
     return Annotated[
         row.kind | None,

@@ -64,14 +64,20 @@ def sample(
     prompt: Annotated[str | None, typer.Argument(metavar="TEXT", help="What the pictures should show.")] = None,
     num: Annotated[int, typer.Option("--num", "-n", min=1, max=1000, help="How many.")] = 1,
     seed: Seed = 0,
-    truncation: Annotated[float, typer.Option(min=0, max=1, help="0 is the mean picture, 1 the full variety.")] = 0.7,
+    truncation: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=1, help="0 is the mean picture, 1 the full variety.  [default: the domain's, or 0.7]",
+            show_default=False,
+        ),
+    ] = None,
     out: Annotated[str, typer.Option("--out", "-o", help="Folder to write to.")] = ".",
     overwrite: Overwrite = False,
     json: Json = None,
     domain: Domain = "portraits",
     device: Device = None,
     method_options: dict[str, Any] | None = None,
-) -> None:
+) -> None:  # fmt: skip
     """Draw new pictures: at random, or by optimisation towards a text.
 
     textmorph sample "a man with a beard" -n 9

@@ -54,6 +54,7 @@ class GlobalDirection:
         neutral: str,
         bank: ChannelBank | None = None,
         templates: Sequence[str] | None = None,
+        truncation: float | None = None,
         progress: Progress | None = None,
     ) -> Direction:
         """Find the direction in s from the neutral to the target text; a negative strength leads the other way.
@@ -63,6 +64,8 @@ class GlobalDirection:
             neutral: the same without what is new ("a person" for "a person with purple hair").
             bank: channel bank of these two networks; None takes the one remembered, or does as the field `bank` says.
             templates: prompts are averaged over these; None takes CLIP's for ImageNet.
+            truncation: of the random latents that channels are measured at where there is no bank; None takes that of
+                `build_bank`.
             progress: of the search for channels, or of the building of a bank.
 
         Raises:
@@ -74,7 +77,7 @@ class GlobalDirection:
         vector, made = direction_for(
             shift, generator, embedder, choice=self.bank, bank=bank, num_channels=self.num_channels,
             threshold=self.threshold, relevance=self.relevance, max_resolution=self.max_resolution,
-            to_rgb=self.to_rgb, progress=progress,
+            to_rgb=self.to_rgb, truncation=truncation, progress=progress,
         )  # fmt: skip
         provenance = {
             "method": "global",

@@ -68,6 +68,7 @@ class SvmDirection:
         corpus: Corpus,
         bank: ChannelBank | None = None,
         templates: Sequence[str] | None = None,
+        truncation: float | None = None,
         progress: Progress | None = None,
     ) -> Direction:
         """Find the direction in s towards the target text.
@@ -77,6 +78,8 @@ class SvmDirection:
             corpus: images embedded by this embedder.
             bank: channel bank of these two networks; None takes the one remembered, or does as the field `bank` says.
             templates: for `query="ensemble"`; None takes CLIP's for ImageNet.
+            truncation: of the random latents that channels are measured at where there is no bank; None takes that of
+                `build_bank`.
             progress: of the search for channels, or of the building of a bank.
 
         Raises:
@@ -92,7 +95,7 @@ class SvmDirection:
         vector, made = direction_for(
             normal.to(generator.mean_w), generator, embedder, choice=self.bank, bank=bank,
             num_channels=self.num_channels, threshold=self.threshold, relevance=self.relevance,
-            max_resolution=self.max_resolution, to_rgb=self.to_rgb, progress=progress,
+            max_resolution=self.max_resolution, to_rgb=self.to_rgb, truncation=truncation, progress=progress,
         )  # fmt: skip
         provenance = {
             "method": "svm",

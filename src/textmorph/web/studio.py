@@ -112,9 +112,10 @@ class Studio:
         seed = int(torch.randint(2**31, ()).item()) if seed is None else seed
         if not 0 <= seed < 2**31:
             raise OptionError(f"a seed is a number from 0, not {seed}")
-        latent = editor.generator.to_space(editor.generator.sample(1, seed=seed, truncation=0.8), "w+")
+        truncation = editor.domain.truncation_or(0.8)
+        latent = editor.generator.to_space(editor.generator.sample(1, seed=seed, truncation=truncation), "w+")
         photo = to_pil(editor.render(latent))
-        about = editor.open(latent).about | {"sample": {"seed": seed, "truncation": 0.8}}
+        about = editor.open(latent).about | {"sample": {"seed": seed, "truncation": truncation}}
         self.place(visit, photo, latent, about=about, notes=(), drawn=True)
 
     def choose_domain(self, visit: Visit, name: str) -> None:
