@@ -62,7 +62,10 @@ class Banks:
     ) -> None:
         self.editor = Editor.from_pretrained(domain, device="cpu")
         self.generator, self.embedder = self.editor.generator, self.editor.embedder
-        self.folder = folder / f"{fingerprint(self.generator)}-{fingerprint(self.embedder)}"
+        psi, to_rgb = self.editor.domain.truncation_or(0.7), self.editor.domain.to_rgb
+        self.options: dict[str, Any] = {"truncation": psi, "to_rgb": to_rgb}
+        kind = "" if (psi, to_rgb) == (0.7, False) else f"-{psi:g}{'-to-rgb' if to_rgb else ''}"
+        self.folder = folder / f"{fingerprint(self.generator)}-{fingerprint(self.embedder)}{kind}"
         self.num, self.end = num, None if seconds is None else time.monotonic() + seconds
         templates = self.editor.domain.sentences
         neutral = self.editor.domain.neutral
@@ -75,7 +78,7 @@ class Banks:
                 for prompt in self.prompts
             ]
         self.shifts = torch.stack(shifts).clone()  # [T, D]
-        self.plan = plan_bank(self.generator, self.embedder, num_samples=num, batch_size=64)
+        self.plan = plan_bank(self.generator, self.embedder, num_samples=num, batch_size=64, **self.options)
         self.prober = Prober(self.generator, self.embedder, self.plan)
 
     @property
@@ -131,7 +134,7 @@ class Banks:
         prober, shard = self.prober, self.prober.channels[:SHARD]
         short = self.short_prober()
         some = torch.cat([self.prober.channels[first : first + 4] for first, _ in bank_shards(self.plan)[::8]])
-        screen = Screen(self.generator, self.embedder, Screening(num_samples=16), batch_size=64)
+        screen = Screen(self.generator, self.embedder, Screening(num_samples=16), batch_size=64, **self.options)
         styles, basis = screen.prober.styles[:8], F.normalize(torch.randn(8, self.shifts.shape[1]), dim=1)
 
         def plain() -> None:
@@ -175,7 +178,9 @@ class Banks:
         return told
 
     def short_prober(self) -> Prober:
-        plan = plan_bank(self.generator, self.embedder, num_samples=self.num, batch_size=64, autocast=torch.bfloat16)
+        plan = plan_bank(
+            self.generator, self.embedder, num_samples=self.num, batch_size=64, autocast=torch.bfloat16, **self.options
+        )
         return Prober(self.generator, self.embedder, plan)
 
     # The other ways
@@ -187,7 +192,7 @@ class Banks:
         if not path.is_file():
             if self.late:
                 return None
-            screen = Screen(self.generator, self.embedder, screening, batch_size=64)
+            screen = Screen(self.generator, self.embedder, screening, batch_size=64, **self.options)
             begin = time.perf_counter()
             tensors = {"sketch": screen.bank().effects @ self.shifts.t()}
             tensors["first"] = torch.stack([screen.first_order(shift)[0] for shift in self.shifts], dim=1)
@@ -365,7 +370,7 @@ def given_stage(banks: Banks, *, texts: int = 3) -> dict[str, Any]:
 
 def adaptive_stage(banks: Banks, *, num: int = 40, samples: int = 48) -> dict[str, Any]:
     """Samples that adaptive probing takes, and bfloat16, on channels spread over all layers."""
-    plan = plan_bank(banks.generator, banks.embedder, num_samples=samples, batch_size=64)
+    plan = plan_bank(banks.generator, banks.embedder, num_samples=samples, batch_size=64, **banks.options)
     prober = Prober(banks.generator, banks.embedder, plan)
     rows = torch.linspace(0, len(prober.channels) - 1, num).long()
     picked = [prober.channels[row : row + 1] for row in rows.tolist()]

@@ -104,7 +104,8 @@ class Shop:
     def latents(self, *, encoded: bool) -> Latent:
         """To train on; those inverted are kept in a file."""
         editor = self.bench.editor
-        drawn = editor.generator.sample(self.num_latents, seed=TRAINING_SEED)
+        psi = editor.domain.truncation_or(1.0)
+        drawn = editor.generator.sample(self.num_latents, seed=TRAINING_SEED, truncation=psi)
         if not encoded:
             return drawn
         path = self.folder / f"latents-{self.num_latents}.safetensors"
