@@ -26,6 +26,8 @@ TUNED = Path("recipes/portraits/tuned.json")
 BANK_SAMPLES = 16
 CORPUS_SIZE = 1000
 SAMPLES = 8
+TRUNCATION, TO_RGB = 1.0, True
+"""Attributes are discrete here: truncation would blend them (half a hair colour), and hair colour lives in to_rgb."""
 
 ORIGIN = {
     "source": "trained from scratch on drawn portraits, recipes/portraits",
@@ -64,12 +66,14 @@ def write_bank_and_corpus() -> None:
     domain, parts = load_domain(DOMAIN), data.RUNS / "bank"
     parts.mkdir(parents=True, exist_ok=True)
     bank = make_bank(
-        domain, parts / "bank.safetensors", num_samples=BANK_SAMPLES, truncation=1.0, seed=21, autocast=torch.bfloat16,
-        overwrite=True, progress=countdown("bank"),
+        domain, parts / "bank.safetensors", num_samples=BANK_SAMPLES, truncation=TRUNCATION, to_rgb=TO_RGB, seed=21,
+        autocast=torch.bfloat16, overwrite=True, progress=countdown("bank"),
     )  # fmt: skip
     bank.save(DOMAIN / "bank.safetensors", overwrite=True, dtype=torch.float16)
     corpus = parts / "corpus.safetensors"
-    make_corpus(domain, corpus, num=CORPUS_SIZE, seed=22, overwrite=True, progress=countdown("corpus"))
+    make_corpus(
+        domain, corpus, num=CORPUS_SIZE, truncation=TRUNCATION, seed=22, overwrite=True, progress=countdown("corpus")
+    )
     shutil.copyfile(corpus, DOMAIN / "corpus.safetensors")
     write_toml()
 
@@ -113,6 +117,8 @@ identity = "identity.safetensors"
 corpus = "corpus.safetensors"
 crop = "square"
 neutral = "{captions.NEUTRAL}"
+truncation = {json.dumps(TRUNCATION)}
+to_rgb = {json.dumps(TO_RGB)}
 {numbers}templates = [
 {templates},
 ]
