@@ -251,7 +251,7 @@ def test_an_empty_selection_names_the_largest_relevance() -> None:
 
 def test_a_bank_that_lacks_chosen_layers_says_so(bank: ChannelBank, generator: StyleGAN2) -> None:
     shift = F.normalize(torch.ones(16), dim=0)
-    with pytest.raises(BankMismatchError, match="to_rgb=True"):
+    with pytest.raises(BankMismatchError, match=r"to_rgb=True \(textmorph bank build --max-resolution 128 --to-rgb"):
         bank.direction(shift, generator.style_layout, num_channels=5, to_rgb=True)
     with pytest.raises(BankMismatchError, match="64"):
         bank.direction(shift, toy_generator(8).style_layout, num_channels=5)

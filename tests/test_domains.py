@@ -73,6 +73,12 @@ def test_without_generator_embedder_or_neutral_the_missing_one_is_named(tmp_path
         ("num_channels = 0", "num_channels is a whole number"),
         ("num_channels = true", "num_channels is a whole number"),
         ("keep_identity = 2", "keep_identity is a number from 0 to 1"),
+        ("truncation = 1.1", "truncation is a number from 0 to 1"),
+        ("truncation = -0.1", "truncation is a number from 0 to 1"),
+        ("truncation = true", "truncation is a number"),
+        ("to_rgb = 1", "to_rgb is true or false"),
+        ("to_rgb = 'yes'", "to_rgb is true or false"),
+        ("to_rbg = true", "did you mean 'to_rgb'"),
         ("templates = 'a {}'", "templates is"),
         ("templates = ['no gap']", "templates is"),
         ("crop = 'round'", "crop is one of square, ffhq"),
@@ -92,6 +98,17 @@ def test_entries_reach_their_fields(tmp_path: Path) -> None:
     domain = load_domain(domain_with(tmp_path, FIVE_LINES + entries))
     assert (domain.name, domain.strength, domain.crop) == ("mine", 3.0, "ffhq")
     assert (domain.strengths, domain.channel_counts) == ((1.0, 2.5), (5, 20))
+
+
+@pytest.mark.parametrize("psi", [0, 0.0, 0.5, 1, 1.0])
+def test_what_is_given_goes_before_the_domain_and_the_domain_before_the_rest(tmp_path: Path, psi: float) -> None:
+    plain = load_domain(domain_with(tmp_path, FIVE_LINES))
+    assert (plain.truncation, plain.to_rgb) == (None, False)
+    assert [plain.truncation_or(0.7), plain.truncation_or(0.7, 0.0)] == [0.7, 0.0]
+    domain = load_domain(domain_with(tmp_path, FIVE_LINES + f"truncation = {psi}\nto_rgb = true\n"))
+    assert (domain.truncation, domain.to_rgb) == (psi, True)
+    assert isinstance(domain.truncation, float)
+    assert [domain.truncation_or(0.7), domain.truncation_or(0.7, 0.2)] == [psi, 0.2]  # 0 is a value, not a gap
 
 
 def test_a_file_with_another_hash_is_refused_and_the_right_one_taken(tmp_path: Path) -> None:

@@ -13,11 +13,21 @@ import torch
 from textmorph import read_image
 from textmorph.domains import Domain, load_domain
 from textmorph.editor import Editor
-from textmorph.errors import DomainError, EditError, InputError, LatentError, OptionError, PromptError
+from textmorph.errors import (
+    BankMismatchError,
+    DomainError,
+    EditError,
+    InputError,
+    LatentError,
+    OptionError,
+    PromptError,
+)
 from textmorph.images import write_image
 from textmorph.latents import Latent
+from textmorph.methods import method_class
 from textmorph.record import read_record, tensor_sha256
 from textmorph.series import grid, replay, sample, sweep
+from textmorph.wishes import make_wish
 
 from .toy_domain import write_toy_domain
 from .toys import toy_image
@@ -334,6 +344,64 @@ def test_every_choice_of_a_bank_edits(editor: Editor, photo: torch.Tensor, choic
     assert (line is None) == (choice in ("build", "auto"))
     with pytest.raises(OptionError, match="auto, build, screen, none"):
         editor.plan(WISH, bank="loud")
+
+
+@pytest.mark.parametrize("method", ["global", "svm", "optimize"])
+def test_the_domain_says_whether_colours_move_and_an_option_goes_before_it(editor: Editor, method: str) -> None:
+    for said in (False, True):
+        domain = without(editor.domain, to_rgb=said).domain
+        assert make_wish(domain, WISH, method=method).values["to_rgb"] is said
+        for given in (False, True):
+            assert make_wish(domain, WISH, method=method, options={"to_rgb": given}).values["to_rgb"] is given
+    assert method_class(method)().to_rgb is False
+
+
+@pytest.mark.usefixtures("screens")
+@pytest.mark.parametrize("choice", ["none", "screen", "build"])
+def test_without_a_bank_channels_are_measured_as_the_domain_says(
+    folder: Path, photo: torch.Tensor, choice: str
+) -> None:
+    domain = load_domain(folder)
+    files = {name: file for name, file in domain.files.items() if name != "bank"}
+    bare = without(domain, files=files, truncation=0.9, to_rgb=True)
+    result = bare.edit(photo, WISH, strength=2.0, num_channels=400, bank=choice)
+    (told,) = result.record["edits"]
+    assert told["values"]["to_rgb"] is True
+    edit = bare.find(bare.recorded_wish(told), result.latent)
+    assert (edit.provenance["bank"]["truncation"], edit.provenance["bank"]["to_rgb"]) == (0.9, True)
+    assert edit.vector[bare.generator.style_layout.mask(to_rgb=True) & ~bare.generator.style_layout.mask()].any()
+    assert torch.equal(bare.replay(result.record).image, result.image)
+    plain = bare.edit(photo, WISH, strength=2.0, num_channels=400, bank=choice, to_rgb=False)
+    assert not torch.equal(plain.image, result.image)
+    assert torch.equal(bare.replay(plain.record).image, plain.image)
+    usual = without(domain, files=files).plan(WISH, strength=2.0, num_channels=5, bank=choice).wish
+    assert usual.inputs(without(domain, files=files).domain)["truncation"] is None
+
+
+def test_a_bank_without_the_colours_serves_what_it_covers_and_says_how_to_get_them(
+    editor: Editor, photo: torch.Tensor
+) -> None:
+    colourful = without(editor.domain, to_rgb=True, truncation=1.0)
+    with pytest.raises(BankMismatchError, match=r"bank build --max-resolution 128 --to-rgb .*--no-to-rgb"):
+        colourful.edit(photo, WISH, strength=2.0, num_channels=5)
+    one = colourful.edit(photo, WISH, strength=2.0, num_channels=5, to_rgb=False)
+    assert torch.equal(one.image, editor.edit(photo, WISH, strength=2.0, num_channels=5).image)
+
+
+def test_samples_are_as_varied_as_the_domain_says(editor: Editor) -> None:
+    def told(editor: Editor, **options: float) -> float:
+        (result,) = sample(editor, 1, seed=5, **options)
+        psi = result.record["request"]["sample"]["truncation"]
+        drawn = editor.generator.sample(1, seed=5, truncation=psi)
+        assert torch.equal(result.image, editor.render(editor.generator.to_space(drawn, "w+")))
+        return psi
+
+    assert told(editor) == 0.7
+    full = without(editor.domain, truncation=1.0)
+    assert told(full) == 1.0
+    assert told(full, truncation=0.5) == 0.5
+    mean = without(editor.domain, truncation=0.0)
+    assert torch.equal(sample(mean, 1, seed=1)[0].image, sample(mean, 1, seed=2)[0].image)
 
 
 def test_a_photo_may_come_in_many_forms(editor: Editor, tmp_path: Path) -> None:

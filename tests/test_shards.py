@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import load
 
 import textmorph.shards
+from textmorph.corpus import Corpus
 from textmorph.corpus_parts import plan_corpus
 from textmorph.domains import Domain, load_domain
 from textmorph.editor import Editor
@@ -14,7 +17,7 @@ from textmorph.errors import BankMismatchError, DomainError, ImageError
 from textmorph.images import write_image
 from textmorph.probing import plan_bank
 from textmorph.record import read_record
-from textmorph.shards import bank_job, corpus_job, edit_arguments, edited_photos, remember
+from textmorph.shards import bank_job, corpus_job, edit_arguments, edited_photos, make_bank, make_corpus, remember
 
 from .toy_domain import write_toy_domain
 from .toys import toy_image
@@ -71,6 +74,31 @@ def test_photos_are_edited_each_for_itself(domain: Domain, tmp_path: Path, elsew
     assert (tmp_path / "alone.png").read_bytes() == files["picture.png"]
     with pytest.raises(DomainError, match="another"):
         textmorph.shards.edit_shard(**{**common, "parts": {**common["parts"], "generator": "0" * 16}}, photos=photos)
+
+
+@pytest.mark.parametrize(
+    ("entries", "options", "expected"),
+    [
+        ({}, {}, (0.7, False)),
+        ({"truncation": 0.9, "to_rgb": True}, {}, (0.9, True)),
+        ({"truncation": 0.9, "to_rgb": True}, {"truncation": 0.0, "to_rgb": False}, (0.0, False)),
+        ({}, {"truncation": 0.5, "to_rgb": True}, (0.5, True)),
+    ],
+)
+def test_bank_and_corpus_are_drawn_as_the_domain_says(
+    domain: Domain, tmp_path: Path, entries: dict, options: dict, expected: tuple[float, bool]
+):
+    own = replace(domain, **entries)
+    bank = make_bank(own, tmp_path / "bank.safetensors", num_samples=2, num_statistics=20, **options)
+    assert (bank.info["truncation"], bank.info["to_rgb"]) == expected
+    assert len(bank.channels) == int(own.generator.style_layout.mask(to_rgb=expected[1], max_resolution=128).sum())
+    options = {name: value for name, value in options.items() if name == "truncation"}
+    corpus = make_corpus(own, tmp_path / "corpus.safetensors", num=3, **options)
+    psi = 1.0 if not entries and not options else expected[0]  # a corpus of its own accord has the full variety
+    assert corpus.info["truncation"] == psi
+    same = Corpus.build(own.generator, own.embedder, num=3, truncation=psi)
+    # the file keeps halves, of unit rows
+    torch.testing.assert_close(corpus.embeddings, same.embeddings, atol=1e-3, rtol=0)
 
 
 def test_a_domain_inside_the_package_is_passed_by_name_and_others_by_their_folder(domain: Domain):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -197,6 +198,37 @@ def test_bank_corpus_and_tune(run: Run, desk: Path, photos: Path) -> None:
     assert outcome.code == 0
     assert "best: strength" in outcome.out
     assert len(json.loads((desk / "t.json").read_text())["trials"]) == 4
+
+
+def test_the_domain_says_how_pictures_are_drawn_and_options_go_before_it(run: Run, desk: Path, domain: Path) -> None:
+    from textmorph.channel_bank import ChannelBank
+    from textmorph.corpus import Corpus
+
+    mine = shutil.copytree(domain, desk / "mine", ignore=shutil.ignore_patterns("bank*"))
+    (mine / "domain.toml").write_text("truncation = 0.9\nto_rgb = true\n" + (mine / "domain.toml").read_text())
+    bank, corpus = ("bank", "build", "--num-samples", "2"), ("corpus", "build", "-n", "3")
+    for i, (words, expected) in enumerate(
+        {("-d", "mine"): (0.9, True), ("-d", "mine", "--truncation", "0", "--no-to-rgb"): (0.0, False),
+         ("-d", "{D}"): (0.7, False), ("-d", "{D}", "--to-rgb"): (0.7, True)}.items()
+    ):  # fmt: skip
+        assert run(*bank, *words, "-o", f"{i}.safetensors").code == 0
+        info = ChannelBank.load(desk / f"{i}.safetensors").info
+        assert (info["truncation"], info["to_rgb"]) == expected
+    assert run(*bank, "--screened", "-d", "mine", "-o", "s.safetensors").code == 0
+    info = ChannelBank.load(desk / "s.safetensors").info
+    assert (info["truncation"], info["to_rgb"]) == (0.9, True)
+    for i, (words, psi) in enumerate({("mine",): 0.9, ("mine", "--truncation", "0.5"): 0.5, ("{D}",): 1.0}.items()):
+        for name in (f"c{i}.safetensors", f"c{i}"):
+            assert run(*corpus, "-d", *words, "-o", name).code == 0
+            assert Corpus.load(desk / name).info["truncation"] == psi
+        assert run(*corpus, "-d", *words, "-o", f"c{i}").code == 0  # by the other way, which takes the same values
+    for words, psi in {("mine",): 0.9, ("mine", "--truncation", "0.5"): 0.5, ("{D}",): 0.7}.items():
+        assert run("sample", "-d", *words, "--out", "new", "--overwrite").code == 0
+        assert read_record(desk / "new" / "sample-0.png")["request"]["sample"]["truncation"] == psi
+    command = ("edit", "me.png", WISH, "--strength", "2", "-k", "5", "-d", "mine", "--bank", "build", "-o")
+    for name, words, moved in (("a.png", (), True), ("b.png", ("--no-to-rgb",), False)):
+        assert run(*command, name, *words).code == 0
+        assert read_record(desk / name)["edits"][0]["values"]["to_rgb"] is moved
 
 
 def test_inspect_convert_and_domains(run: Run, desk: Path, domain: Path) -> None:

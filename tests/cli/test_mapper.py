@@ -57,6 +57,20 @@ def test_a_finished_run_resumed_gives_its_mapper_again_and_is_not_begun_twice(ru
     assert (other.code, "latent_l2" in other.err) == (1, True)
 
 
+def test_latents_are_drawn_as_varied_as_the_domain_says(run: Run, desk: Path, domain: Path):
+    mine = shutil.copytree(domain, desk / "mine")
+    (mine / "domain.toml").write_text("truncation = 0.0\n" + (mine / "domain.toml").read_text())
+    words = ("mapper", "train", "old", *SHORT[:-1], "mine", "--overwrite")
+    assert run(*words, "--run", "a").code == 0
+    same = Latent.load(desk / "a" / "inputs-6-0.0-0.safetensors").value
+    torch.testing.assert_close(same, same[:1].expand_as(same), atol=1e-5, rtol=0)  # the mean face, six times
+    assert run(*words, "--run", "b", "--truncation", "0.5").code == 0
+    assert not torch.equal(*Latent.load(desk / "b" / "inputs-6-0.5-0.safetensors").value[:2])
+    asked = ("mapper", "consistency", "old.safetensors", "-n", 4, "--json", "-", "-d", "mine")
+    usual, none, full = (run(*asked, *words).out for words in ((), ("--truncation", 0), ("--truncation", 1)))
+    assert json.loads(usual) == json.loads(none) != json.loads(full)
+
+
 def test_a_photo_can_stand_for_a_text(run: Run, desk: Path):
     done = run("mapper", "train", "--photo", "me.png", *SHORT, "--no-encode")
     assert done.code == 0, done.err

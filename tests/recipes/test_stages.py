@@ -23,6 +23,7 @@ from recipes.portraits.generator import Pair
 from tests.toy_domain import write_toy_domain
 from textmorph.channel_bank import ChannelBank
 from textmorph.corpus import Corpus
+from textmorph.domains import load_domain
 from textmorph.errors import OptionError
 from textmorph.generators.stylegan2 import StyleGAN2Config
 
@@ -269,6 +270,9 @@ def test_bank_and_corpus_are_made_of_shards_and_told_in_the_domain(
     bundle.write_bank_and_corpus()
     bank = ChannelBank.load(folder / "bank.safetensors")
     assert bank.info["num_samples"] == 2
+    assert (bank.info["truncation"], bank.info["to_rgb"]) == (1.0, True)
+    domain = load_domain(folder)
+    assert (domain.truncation, domain.to_rgb) == (1.0, True)
     assert len(Corpus.load(folder / "corpus.safetensors").embeddings) == 12
     assert '"bank.safetensors" = ' in (folder / "domain.toml").read_text()
     assert not list(runs.glob("bank/*.job"))

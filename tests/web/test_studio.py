@@ -73,6 +73,20 @@ def test_a_surprise_is_drawn_and_its_seed_draws_it_again(studio: Studio, visit: 
     assert studio.picture(visit).drawn
 
 
+@pytest.mark.parametrize(("said", "psi"), [(None, 0.8), (1.0, 1.0), (0.0, 0.0)])
+def test_a_surprise_is_as_varied_as_the_domain_says(
+    studio: Studio, visit: Visit, monkeypatch: pytest.MonkeyPatch, said: float | None, psi: float
+) -> None:
+    editor = studio.editor(visit)
+    changed = replace(editor.domain, truncation=said)
+    changed.__dict__.update({name: value for name, value in vars(editor.domain).items() if name != "truncation"})
+    monkeypatch.setattr(editor, "domain", changed)
+    studio.surprise(visit, seed=5)
+    drawn = editor.generator.to_space(editor.generator.sample(1, seed=5, truncation=psi), "w+")
+    assert torch.equal(studio.picture(visit).latent.value, drawn.value)
+    assert studio.picture(visit).about["sample"] == {"seed": 5, "truncation": psi}
+
+
 def test_samples_are_opened_by_name_and_never_by_path(studio: Studio, visit: Visit, domain: Path) -> None:
     assert [name for name, _ in studio.samples("toy")] == ["sample-1", "sample-2"]
     studio.open_sample(visit, "sample-2")
