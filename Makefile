@@ -93,6 +93,7 @@ benchmark-speed: dev
 benchmark-banks: dev
 	$(BIN)/python -m benchmarks.banks $(OPTIONS)
 	$(BIN)/python -m benchmarks.banks_plot
+	$(BIN)/python -m benchmarks.banks_page
 
 # make benchmark-studio   fifty clients at once in one studio: whose answers, how long, how much memory; OPTIONS="--clients 8"
 .PHONY: benchmark-studio

@@ -97,23 +97,24 @@ def draw(found: dict[str, Any]) -> Image.Image:
     return image.resize((3 * SIZE[0], SIZE[1]), Image.Resampling.LANCZOS)
 
 
-def draw_early(found: dict[str, Any]) -> Image.Image:
-    """The same from a first look: over directions of the sketch, over channels, over candidates."""
+def draw_given(given: dict[str, Any], adaptive: dict[str, Any]) -> Image.Image:
+    """The same against the bank that the domain comes with: over channels, over candidates, over samples."""
     image = Image.new("RGB", (3 * SIZE[0] * SCALE, SIZE[1] * SCALE), "white")
     canvas = ImageDraw.Draw(image)
-    directions, slopes, sketch = found["directions"], found["slopes"], found["sketch"]
-    panel = Panel(canvas, 0, "over main directions of the embeddings", "directions, m", directions)
-    for way, colour, label in ((slopes, "b", "slope of each text over length"), (sketch, "a", "for all texts")):
-        panel.curve(list(zip(directions, way["overlap_50"], strict=True)), colour, f"{label}: shared at k = 50")
-    panel.curve(list(zip(directions, slopes["rank_correlation"], strict=True)), "c", "slopes: rank correlation")
-    preset = found["preset"]
-    panel = Panel(canvas, SIZE[0], "channels shared with the exact bank, m = 48", "channels, k", preset["counts"])
-    for way, colour, label in (("sketch", "a", "for all texts"), ("slopes", "b", "slope of each text over length")):
-        panel.curve(list(zip(preset["counts"], preset[way]["overlap"], strict=True)), colour, label)
-    recall = slopes["recall_50"]
-    panel = Panel(canvas, 2 * SIZE[0], "the exact best 50 among the first by slopes", "candidates", recall["among"])
-    for num, colour in (("8", "d"), ("16", "a"), ("32", "b")):
-        panel.curve(list(zip(recall["among"], recall[num], strict=True)), colour, f"m = {num} directions")
+    counts = [int(count) for count in given["first"]["overlap"]]
+    panel = Panel(canvas, 0, "channels selected, shared with the exact bank", "number of channels, k", counts)
+    titles = {"sketch": "gradients for all texts", "first": "for each text", "refined": "then differences"}
+    for (way, title), colour in zip(titles.items(), "abc", strict=True):
+        panel.curve([(int(k), share) for k, share in given[way]["overlap"].items()], colour, title)
+    recall = given["recall_at_50"]
+    title = "the exact best 50, among the first m by gradients"
+    panel = Panel(canvas, SIZE[0], title, "m", [row["among"] for row in recall])
+    panel.curve([(row["among"], row["share"]) for row in recall], "b", "for each text")
+    rows, fewer = adaptive["adaptive"], adaptive["fewer_samples"]
+    samples = [row["samples"] for row in fewer] + [adaptive["samples"]]
+    panel = Panel(canvas, 2 * SIZE[0], "effects of fewer samples, cosine", "samples of each channel (mean)", samples)
+    panel.curve([(row["samples"], row["cosine_mean"]) for row in fewer], "a", "the same for all")
+    panel.curve([(row["mean_samples"], row["cosine_mean"]) for row in rows], "c", "adaptive")
     return image.resize((3 * SIZE[0], SIZE[1]), Image.Resampling.LANCZOS)
 
 
@@ -123,7 +124,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--image", type=Path, default=IMAGE)
     arguments = parser.parse_args(words)
     found = json.loads(arguments.results.read_text())
-    image = draw(found["channels"]) if "channels" in found else draw_early(found)
+    image = draw(found["channels"]) if "channels" in found else draw_given(found["given"], found["adaptive"])
     with written_whole(arguments.image, overwrite=True) as path:
         image.save(path, format="PNG", optimize=True)
     print(arguments.image)

@@ -1,0 +1,163 @@
+# ruff: noqa: E501  (a page of text)
+"""Put the measured figures into docs/banks.md: `python -m benchmarks.banks_page`. A test holds that they are the results'.
+
+Reads benchmarks/results/banks.json and the newest speed-steps-*.json; what was not measured is said so.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+PAGE = Path("docs/banks.md")
+RESULTS = Path("benchmarks/results")
+BEGIN, END = "<!-- figures: benchmarks/banks_page.py -->", "<!-- end of figures -->"
+WAYS = {"sketch": "for all texts (sketch)", "first": "for each text (slopes)"}
+
+
+def figures(banks: Mapping[str, Any], steps: Mapping[str, Any]) -> str:
+    """The page's figures."""
+    parts = [_times(banks.get("times")), _agreement(banks.get("given")), _adaptive(banks.get("adaptive"))]
+    return "\n\n".join([*parts, _judged(banks.get("judges")), _large(steps)])
+
+
+def filled(page: str, banks: Mapping[str, Any], steps: Mapping[str, Any]) -> str:
+    """The page with the figures in their place."""
+    before, rest = page.split(BEGIN)
+    return f"{before}{BEGIN}\n{figures(banks, steps)}\n{END}{rest.split(END)[1]}"
+
+
+def newest_steps(folder: Path = RESULTS) -> dict[str, Any]:
+    """What `benchmarks.speed_steps` last wrote."""
+    found = [json.loads(path.read_text()) for path in sorted(folder.glob("speed-steps-*.json"))]
+    return max(found, key=lambda one: str(one["about"]["date"]), default={})
+
+
+def _ran(about: Mapping[str, Any]) -> str:
+    machine = about["machine"]
+    return f"{machine['processor']}, {machine['torch_threads']} threads, load {machine['load']} at the end"
+
+
+def _times(found: Mapping[str, Any] | None) -> str:
+    if found is None:
+        return "What the parts take was not measured."
+    second = {name: one["median"] * 1000 for name, one in found["seconds"].items()}
+    costs = found["costs"]
+    exact, short, screen, none = (costs[name] for name in ("exact", "exact_bfloat16", "screen", "none"))
+    return f"""On the embedded portraits ({_ran(found["about"])}), medians:
+
+| one picture | milliseconds |
+|---|---|
+| drawn and embedded by the plain definition, one at a time | {second["plain_render"]:.1f} |
+| the same in the exact bank, float32 | {second["exact_render"]:.1f} |
+| in bfloat16 | {second["exact_render_bfloat16"]:.1f} |
+| drawn, embedded and one pass backwards | {second["slope"]:.1f} |
+
+From these follow, by counting passes, for banks of 100 samples: the plain definition takes {_time(costs["plain"])}; the
+exact bank {_time(exact["seconds"])} ({exact["plain_over_this"]:.1f} times less), in bfloat16 {_time(short["seconds"])}
+({short["plain_over_this"]:.1f}); a bank for all texts by gradients {_time(screen["sketch"])}
+({screen["plain_over_sketch"]:.0f} times less than the plain one; goal: 30); a first text without a bank
+{_time(none["first_text"])}, each further one {_time(none["next_text_at_most"])} at most."""
+
+
+def _agreement(found: Mapping[str, Any] | None) -> str:
+    if found is None:
+        return "How well gradients agree with the exact bank was not measured."
+    num = found["bank"]["num_samples"]
+    rows = [_row(title, found[way]) for way, title in WAYS.items()]
+    refined = found["refined"]
+    rows.append(_row(f"slopes, then differences of the best (first {refined['texts']} texts)", refined))
+    among = {one["among"]: one["share"] for one in found["recall_at_50"]}
+    return f"""Agreement with the exact bank that the domain comes with ({num} samples), at the same samples, so that
+nothing is left to chance but the method; means over {len(found["prompts"])} prompts that nothing was trained on:
+
+| by gradients | rank correlation | k = 10 | 20 | 50 | 100 |
+|---|---|---|---|---|---|
+{chr(10).join(rows)}
+
+k columns: share of the k channels that both select (goal at 50: 0.95). Of the exact best 50, {among[100]:.3f} are among
+the first 100 by slopes, and {among[200]:.3f} among the first 200.
+
+![Agreement with the exact bank](images/banks.png)"""
+
+
+def _adaptive(found: Mapping[str, Any] | None) -> str:
+    if found is None:
+        return "Adaptive sampling was not measured."
+    rows = "\n".join(
+        f"| {one['tolerance']:g} | {one['mean_samples']:.1f} | {one['cosine_mean']:.3f} "
+        f"| {one['cosine_least_tenth']:.3f} |"
+        for one in found["adaptive"]
+    )
+    return f"""Adaptive sampling, {found["channels"]} channels spread over all layers, {found["samples"]} samples at most;
+cosines with the effects of all samples (in bfloat16 with 8 samples of float32: {found["bfloat16"]["cosine_mean"]:.3f}
+in the mean, {found["bfloat16"]["cosine_least_tenth"]:.3f} for the least tenth):
+
+| tolerance | samples, mean | cosine, mean | cosine, least tenth |
+|---|---|---|---|
+{rows}"""
+
+
+def _judged(found: Mapping[str, Any] | None) -> str:
+    if found is None:
+        return "Whether edits by screened banks and without a bank are as good, the judges have not been asked yet."
+    rows = []
+    for name, title in (("hit", "hit"), ("leak", "leak"), ("identity", "identity")):
+        one = found[name]
+        shares = " | ".join(f"{one[way]['mean']:.3f}" for way in ("auto", "screen", "none"))
+        off = " | ".join(_between(one[f"{way} minus exact"]) for way in ("screen", "none"))
+        rows.append(f"| {title} | {shares} | {off} |")
+    table = "\n".join(rows)
+    return f"""Edits of {found["portraits"]} held-out portraits ({found["edits"]} edits), seen by judges that nothing here
+was tuned on; the differences are paired, with 95 % intervals (goal: within 0.02):
+
+| | exact | screened | no bank | screened − exact | no bank − exact |
+|---|---|---|---|---|---|
+{table}"""
+
+
+def _large(found: Mapping[str, Any]) -> str:
+    if "probes" not in found:
+        return "At 1024 px nothing was measured."
+    probes, cosine = found["probes"], found["probes"]["cosine"]
+    lines = [
+        f"At 1024 px, with random weights of the FFHQ generator's size and CLIP ViT-B/32 ({_ran(found['about'])}): one "
+        f"channel at one sample takes {probes['plain']['median']:.2f} s by the plain procedure, "
+        f"{probes['ours float32']['median']:.2f} s here, {probes['ours bfloat16']['median']:.2f} s in bfloat16. Effects "
+        f"at 256 px have a cosine of {cosine['resolution']['median']:.2f} (median) with those at 1024 px, those in "
+        f"bfloat16 {cosine['bfloat16']['median']:.2f} with float32; random weights have small effects, which rounding "
+        "hides more than those of a trained generator. No ratio is claimed: "
+        f"{found['rule'][0].lower()}{found['rule'][1:]}, and a plain render takes {probes['plain']['median'] / 2:.1f} s here."
+    ]
+    for precision, one in found.get("no-bank", {}).items():
+        lines.append(
+            f"A direction without a bank for a 256 px generator nobody has prepared takes {one['seconds']:.0f} s in "
+            f"{precision} (goal: under 120 s), a second text {one['next_text_seconds']:.0f} s."
+        )
+    return "\n\n".join(lines)
+
+
+def _row(title: str, found: Mapping[str, Any]) -> str:
+    shares = " | ".join(f"{found['overlap'][str(k)]:.3f}" for k in (10, 20, 50, 100))
+    return f"| {title} | {found['rank_correlation']:.3f} | {shares} |"
+
+
+def _between(interval: Mapping[str, Any]) -> str:
+    return f"{interval['mean']:+.3f} ({interval['low']:+.3f} to {interval['high']:+.3f})"
+
+
+def _time(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.0f} seconds"
+    return f"{seconds / 60:.0f} minutes" if seconds < 6000 else f"{seconds / 3600:.1f} hours"
+
+
+def main() -> None:
+    banks = json.loads((RESULTS / "banks.json").read_text())
+    PAGE.write_text(filled(PAGE.read_text(), banks, newest_steps()))
+
+
+if __name__ == "__main__":
+    main()
