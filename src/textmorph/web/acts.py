@@ -44,7 +44,7 @@ class Acts:
 
     async def do(self, key: Any, asked: Any) -> AsyncIterator[Patch]:
         """Do what the page asks for; a refusal is a sentence on the page, never an exception."""
-        visit = None
+        visit, told = None, False
         try:
             if key == "":
                 raise InputError("the studio is still loading; ask again in a moment")
@@ -52,7 +52,10 @@ class Acts:
             if not isinstance(asked, dict) or asked.get("do") not in self.deeds:
                 raise OptionError("the page asked for something that the studio does not do")
             async for patch in self.deeds[asked["do"]](visit, asked):
+                told = True
                 yield patch
+            if not told:  # a handler that yields nothing empties every part of the page, the visitor's key too
+                yield {"notes": markup.notes([])}
         except Exception as error:
             yield {"notes": markup.notes([], error=sentence(error)), "stage": {"refused": sentence(error)}}
 
@@ -119,7 +122,8 @@ class Acts:
 
     async def _domain(self, visit: Visit, asked: dict[str, Any]) -> AsyncIterator[Patch]:
         name = text(asked.get("name"))
-        if name == visit.domain:
+        if name == visit.domain:  # the menu was only passed by
+            yield {"domain": name}
             return
         async for patch in self._loading(visit, name):
             yield patch

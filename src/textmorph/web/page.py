@@ -85,7 +85,14 @@ def build_page(handlers: Handlers) -> gr.Blocks:
             gr.HTML(HEADER, apply_default_css=False)
             if len(shelf.names) > 1:
                 part["domain"] = gr.Dropdown(
-                    shelf.titles(), value=shelf.names[0], label="Kind of picture", elem_id="domain", scale=0
+                    shelf.titles(),
+                    value=shelf.names[0],
+                    label="Kind of picture",
+                    elem_id="domain",
+                    scale=0,
+                    show_label=False,
+                    container=False,
+                    filterable=False,
                 )
         with gr.Row(elem_classes="studio", equal_height=False):
             with gr.Column(scale=6, min_width=320, elem_classes="left"):
