@@ -204,6 +204,11 @@ def report(outcome: Outcome, watch: MemoryWatch, load: Load, mistakes: Sequence[
     pictures = sum(answer.image is not None for answer in outcome.answers)
     return {
         **about_run(packages=("gradio", "gradio_client")),
+        "how": (
+            f"python -m benchmarks.studio --clients {load.clients} --seconds {load.seconds:g} --pause {load.pause:g}: "
+            "`textmorph serve` in a process of its own, the clients as threads of another on this machine, over the "
+            "HTTP API (no browser); machine.load is the load average when the run had ended"
+        ),
         "load": {"clients": load.clients, "seconds": load.seconds, "mean_pause": load.pause, "seed": load.seed},
         "took": round(outcome.end, 1),
         "rounds": outcome.rounds,
