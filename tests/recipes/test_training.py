@@ -57,10 +57,11 @@ def test_an_encoder_that_cannot_tell_does_better_to_choose_than_to_blend() -> No
     vectors = torch.from_numpy(A.vectors(cols))
     chosen, blend = vectors[:1].expand(10, -1), vectors.mean(dim=0, keepdim=True).expand(10, -1)
 
-    def cost(told: torch.Tensor) -> torch.Tensor:
-        return record_loss(basis, basis(told)[:, None].expand(-1, 12, -1), vectors)
+    def cost(told: torch.Tensor, *, sharp: bool = True) -> torch.Tensor:
+        return record_loss(basis, basis(told)[:, None].expand(-1, 12, -1), vectors, sharp=sharp)
 
     assert cost(chosen) < cost(blend)
+    assert cost(chosen, sharp=False) > cost(blend, sharp=False), "squares alone blend"
     assert cost(vectors) < cost(chosen), "knowing is best"
     beside = basis.axes.new_ones(256) - basis(basis.read(torch.ones(256)))
     off = record_loss(basis, (basis(vectors) + 0.1 * beside)[:, None], vectors)
