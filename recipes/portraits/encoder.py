@@ -29,7 +29,7 @@ def record_loss(basis: AttributeBasis, w_plus: Tensor, vectors: Tensor, *, sharp
     """How far the rows of w+ [B, L, W] are from the records they should stand for, [B, V].
 
     Every row is read in the terms of the record. Squared error alone settles for blends (half a beard where one cannot
-    tell), which the generator draws as ghosts; `sharp` adds twice the absolute error, which goes for the likelier value.
+    tell), which the generator draws as ghosts; `sharp` adds twice the absolute error, which goes for the likelier one.
     From the start it would never learn what is rare: of ten hair colours, none is likelier than not.
     """
     told = basis.read(w_plus)  # [B, L, V]
