@@ -10,9 +10,11 @@ from typing import Any
 
 import torch
 from PIL import Image
+from torch import nn
 
 from textmorph import load_domain
 from textmorph.checkpoints import native
+from textmorph.layers.ir_se import ResidualBlock
 from textmorph.shards import make_bank, make_corpus
 
 from . import adversarial, captions, clip, data, encoder, generator, identity, judge
@@ -25,7 +27,7 @@ JUDGES = Path("recipes/portraits/judges")
 TUNED = Path("recipes/portraits/tuned.json")
 BANK_SAMPLES = 16
 CORPUS_SIZE = 1000
-SAMPLES = 8
+SAMPLES = 6
 TRUNCATION, TO_RGB = 1.0, True
 """Attributes are discrete here: truncation would blend them (half a hair colour), and hair colour lives in to_rgb."""
 
@@ -39,7 +41,9 @@ def write_bundle() -> None:
     """Write the networks of the domain, the judges, samples and domain.toml."""
     JUDGES.mkdir(parents=True, exist_ok=True)
     write_generator_and_clip()
-    _network(DOMAIN / "encoder.safetensors", encoder.load_trained_encoder(), "encoder", encoder.CONFIG.variant)
+    trained = encoder.load_trained_encoder()
+    bring_within_half(trained)
+    _network(DOMAIN / "encoder.safetensors", trained, "encoder", encoder.CONFIG.variant)
     _network(DOMAIN / "identity.safetensors", identity.load_identity_net("identity"), "identity", "ir_se")
     if _trained("witness"):
         clip.export("witness", DOMAIN / "witness")
@@ -76,6 +80,26 @@ def write_bank_and_corpus() -> None:
     )
     shutil.copyfile(corpus, DOMAIN / "corpus.safetensors")
     write_toml()
+
+
+@torch.no_grad()
+def bring_within_half(network: nn.Module) -> None:
+    """Bring every channel that a residual block normalises to variance 1, so that half precision holds it.
+
+    Long training lets the convolution before a normalisation grow, and variances with its square; the network computes
+    the same as before.
+    """
+    for block in network.modules():
+        if isinstance(block, ResidualBlock):
+            convolution, norm = block.residual[3], block.residual[4]
+            assert isinstance(convolution, nn.Conv2d)
+            assert isinstance(norm, nn.BatchNorm2d)
+            assert norm.running_var is not None
+            assert norm.running_mean is not None
+            spread = norm.running_var.sqrt()
+            convolution.weight /= spread[:, None, None, None]
+            norm.running_mean /= spread
+            norm.running_var.fill_(1)
 
 
 def _trained(stage: str) -> bool:

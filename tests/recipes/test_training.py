@@ -214,3 +214,20 @@ def test_a_training_goes_on_or_begins_anew_from_the_weights(tmp_path: Path, monk
     saved = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
     assert saved["before"] >= 0.2
     assert saved["elapsed"] < 0.2
+
+
+def test_a_network_within_half_precision_computes_the_same() -> None:
+    from recipes.portraits.bundle import bring_within_half
+    from textmorph.encoders.e4e import E4eEncoder, EncoderConfig
+
+    torch.manual_seed(3)
+    network = E4eEncoder(EncoderConfig(input_size=16, num_rows=4, widths=(4, 4, 6), blocks=(1, 1, 1), w_dim=8))
+    block = network.trunk.body[1].residual
+    block[3].weight.mul_(1e4)
+    block[4].running_var.copy_(torch.rand(4) * 1e8 + 1e6)
+    block[4].running_mean.copy_(torch.randn(4) * 1e3)
+    image = torch.rand(2, 3, 16, 16) * 2 - 1
+    before = network(image).value
+    bring_within_half(network)
+    assert torch.allclose(network(image).value, before, atol=1e-4)
+    assert all(value.abs().max() < 6e4 for value in network.state_dict().values())
