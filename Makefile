@@ -99,6 +99,7 @@ benchmark-banks: dev
 .PHONY: benchmark-studio
 benchmark-studio: dev
 	$(BIN)/python -m benchmarks.studio $(OPTIONS)
+	$(BIN)/python -m benchmarks.studio_slider
 
 # make benchmark-kills   kill -9 banks, corpora and edits of folders 200 times, here and on Ray; compare bit by bit
 .PHONY: benchmark-kills
