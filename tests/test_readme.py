@@ -25,7 +25,7 @@ def test_the_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     code = code.replace("src/textmorph/assets/portraits/samples/portrait-1.png", str(photo))
     monkeypatch.chdir(tmp_path)
     exec(compile(code, "README.md", "exec"), {})
-    assert (tmp_path / "blond.png").stat().st_size > 1000
+    assert (tmp_path / "purple.png").stat().st_size > 1000
 
 
 def test_every_file_it_points_to_is_there() -> None:

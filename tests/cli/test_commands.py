@@ -250,7 +250,7 @@ def test_demo_edits_a_portrait_and_says_where_twice(run: Run, desk: Path) -> Non
     for _ in range(2):
         outcome = run("demo", "-d", "{D}")
         assert outcome.code == 0
-        assert "out/portrait-a-person-with-blond-hair.png" in outcome.out
+        assert "out/portrait-a-person-with-purple-hair.png" in outcome.out
     assert len(names(desk / "out")) == 2
 
 

@@ -360,7 +360,7 @@ def _write_retrieved(plan: Plan, editor: Editor, target: Path, task: _Task) -> N
 def demo(
     prompt: Annotated[
         str, typer.Argument(metavar="TEXT", help="What the picture should show.")
-    ] = "a person with blond hair",
+    ] = "a person with purple hair",
     out: Annotated[str, typer.Option("--out", "-o", help="Folder to write to.")] = "out",
     seed: Annotated[int, typer.Option(min=0, help="Of the portrait, where one has to be drawn.")] = 1,
     domain: Domain = "portraits",
