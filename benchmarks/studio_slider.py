@@ -55,9 +55,11 @@ def main() -> None:
     arguments = parser.parse_args()
     before = about_run()["machine"]["load"]
     portrait = Truth(Editor.from_pretrained(arguments.domain, device="cpu"), clients=1, seed=0).portraits[0]
-    with tempfile.TemporaryDirectory() as folder:
-        with StudioServer(["--domain", arguments.domain, "--folder", folder]) as server:
-            found = waits(server.url, portrait)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        StudioServer(["--domain", arguments.domain, "--folder", folder]) as server,
+    ):
+        found = waits(server.url, portrait)
     told: dict[str, Any] = {"about": about_run(), "load_before": before, "wishes": 2, "goal_seconds": GOAL}
     told |= {action: {**spread(seconds), "times": seconds} for action, seconds in found.items()}
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
