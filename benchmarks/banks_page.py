@@ -68,7 +68,9 @@ def _agreement(found: Mapping[str, Any] | None) -> str:
     num = found["bank"]["num_samples"]
     rows = [_row(title, found[way]) for way, title in WAYS.items()]
     refined = found["refined"]
-    rows.append(_row(f"slopes, then differences of the best (first {refined['texts']} texts)", refined))
+    title = f"the first {refined['texts']} texts"
+    rows.append(_row(f"slopes, {title}", found["first_of_the_same_texts"]))
+    rows.append(_row(f"slopes, then differences of the best, {title}", {**refined, "rank_correlation": None}))
     among = {one["among"]: one["share"] for one in found["recall_at_50"]}
     return f"""Agreement with the exact bank that the domain comes with ({num} samples), at the same samples, so that
 nothing is left to chance but the method; means over {len(found["prompts"])} prompts that nothing was trained on:
@@ -141,7 +143,8 @@ def _large(found: Mapping[str, Any]) -> str:
 
 def _row(title: str, found: Mapping[str, Any]) -> str:
     shares = " | ".join(f"{found['overlap'][str(k)]:.3f}" for k in (10, 20, 50, 100))
-    return f"| {title} | {found['rank_correlation']:.3f} | {shares} |"
+    rank = "–" if found["rank_correlation"] is None else f"{found['rank_correlation']:.3f}"
+    return f"| {title} | {rank} | {shares} |"
 
 
 def _between(interval: Mapping[str, Any]) -> str:
