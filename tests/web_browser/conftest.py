@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 SAMPLES = Path(textmorph.__file__).parent / "assets/portraits/samples"
 
+SWITCHES = ("--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--use-fake-ui-for-media-stream")
+"""The last one: whoever is asked for the camera says yes."""
+
 
 @pytest.fixture(scope="session")
 def sample() -> Path:
@@ -46,11 +49,19 @@ def browser() -> Iterator[Browser]:
     program = find_chromium()
     if program is None:
         raise NoChromiumError("there is no Chromium on the path; `make test-web` installs it")
-    switches = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--use-fake-ui-for-media-stream"]
     with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=program, args=switches)
+        chromium = driver.chromium.launch(executable_path=program, args=[*SWITCHES])
         yield chromium
         chromium.close()
+
+
+@pytest.fixture(scope="session")
+def browser_with_camera(browser: Browser) -> Iterator[Browser]:
+    """Another Chromium, with a camera before which Chromium's moving test pattern stands."""
+    switches = [*SWITCHES, "--use-fake-device-for-media-stream"]
+    chromium = browser.browser_type.launch(executable_path=find_chromium(), args=switches)
+    yield chromium
+    chromium.close()
 
 
 def _visitor(browser: Browser) -> BrowserContext:
@@ -88,6 +99,16 @@ def other_studio(second_visitor: BrowserContext, server: StudioServer) -> Iterat
     page = StudioPage.open(second_visitor, server.url)
     yield page
     page.close()
+
+
+@pytest.fixture
+def studio_with_camera(browser_with_camera: Browser, server: StudioServer) -> Iterator[StudioPage]:
+    """The studio, just opened by somebody who has a camera."""
+    context = _visitor(browser_with_camera)
+    page = StudioPage.open(context, server.url)
+    yield page
+    page.close()
+    context.close()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -40,17 +40,29 @@ find("#samples").addEventListener("click", (event) => {
   if (sample) ask({ do: "sample", name: sample.dataset.sample });
 });
 find("#camera").addEventListener("click", async () => {
+  let stream = null;
   try {
-    video.srcObject = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "user" } });
+    stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "user" } });
+    closeCamera();  // one that an earlier press has opened
+    video.srcObject = stream;
     panel.hidden = false;
-    await video.play();
+    word("");
     find("#shoot").focus();
+    await video.play();
   } catch {
+    if (video.srcObject !== stream) return;  // it was closed before it began
+    closeCamera();
     word("There is no camera, or the browser was not allowed to use it.");
   }
 });
-find("#camera-off").addEventListener("click", closeCamera);
+function leaveCamera() {
+  closeCamera();
+  find("#camera").focus();
+}
+find("#camera-off").addEventListener("click", leaveCamera);
+panel.addEventListener("keydown", (event) => { if (event.key === "Escape") leaveCamera(); });
 find("#shoot").addEventListener("click", () => {
+  if (!video.videoWidth) return;  // the first frame is still to come
   const canvas = document.createElement("canvas");
   canvas.width = video.videoWidth;
   canvas.height = video.videoHeight;
@@ -97,7 +109,7 @@ find("#new-picture").addEventListener("click", () => {
   stage.dataset.back = "yes";
   find("#choose").focus();
 });
-find("#back").addEventListener("click", () => { stage.dataset.open = "yes"; find("#new-picture").focus(); });
+find("#back").addEventListener("click", () => { closeCamera(); stage.dataset.open = "yes"; find("#new-picture").focus(); });
 
 document.addEventListener("keydown", (event) => {
   const writing = event.target.closest("textarea, input[type=text], input:not([type])");
@@ -129,7 +141,7 @@ function update() {
   if (version && version < shown.version) return;
   if (quick && value.at && value.at <= shown.at) return;
   shown = { version: version || shown.version, at: quick ? shown.at : value.at || shown.at };
-  if (value.open) delete stage.dataset.back;
+  if (value.open) { closeCamera(); delete stage.dataset.back; }
   if (value.open !== null) stage.dataset.open = value.open ? "yes" : "no";
   if (value.photo) {
     stage.toggleAttribute("data-drawn", value.drawn);
