@@ -128,6 +128,16 @@ def test_fewer_or_more_channels_change_the_picture(studio: StudioPage) -> None:
     assert difference(studio.shown(), wished) > 0
 
 
+def test_every_release_of_a_slider_is_answered(studio: StudioPage) -> None:
+    """Of ten, some fall in the moment in which Gradio ends its stream of answers: see `studioHear` in head.js."""
+    studio.sample("portrait-1")
+    studio.wish(PURPLE)
+    for number in range(10):
+        studio.page.wait_for_timeout(15 * (number % 7))
+        with studio.redrawn():
+            studio.drag(studio.row().locator("input.strength"), 0.9 if number % 2 else 0.3)
+
+
 def test_the_wipe_shows_more_or_less_of_the_picture_before(studio: StudioPage) -> None:
     studio.sample("portrait-1")
     studio.wish(PURPLE)

@@ -134,6 +134,7 @@ def build_page(handlers: Handlers) -> gr.Blocks:
         for name in ("stage", "rows", "ideas", "gallery", "files"):
             part[name].act(tie.asked, [key], tie.outputs, trigger_mode="multiple", **QUIET)
         part["rows"].moving(tie.moving, [key], [part["stage"], part["notes"]], trigger_mode="multiple", **QUIET)
+        part["stage"].hear(tie.hear, None, None, trigger_mode="multiple", **QUIET)
         gr.on(
             [part["wish"].submit, go.click], tie.wish, [key, part["wish"], method], tie.outputs, trigger_mode="once",
             **QUIET,
@@ -186,6 +187,9 @@ class _Ties:
     async def asked(self, key: str, event: gr.EventData) -> AsyncIterator[dict[Any, Any]]:
         async for patch in self._acts.do(key, event._data):
             yield self.updates(patch)
+
+    def hear(self) -> None:
+        """Nothing: that the page asks at all makes it listen again; see `studioHear` in head.js."""
 
     async def moving(self, key: str, event: gr.EventData) -> dict[Any, Any]:
         return self.updates(await self._acts.moving(key, event._data))

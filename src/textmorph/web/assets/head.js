@@ -13,4 +13,19 @@
 
 // What is asked before the visit has begun waits for its key.
 window.studioBegun = new Promise((resolve) => { window.studioBegin = () => setTimeout(resolve, 50); });
-window.studioAsk = (trigger, name, what) => window.studioBegun.then(() => trigger(name, what));
+window.studioAsk = (trigger, name, what) => window.studioBegun.then(() => {
+  trigger(name, what);
+  window.studioHear();
+});
+
+// Gradio ends the stream of answers when none is due; what is asked just then is answered, but not heard until the page
+// asks again. So it does, a little later and for nothing; the stage puts the question in `studioKnock`.
+(() => {
+  let timers = [];
+  window.studioHear = () => {
+    timers.forEach(clearTimeout);
+    timers = [200, 800, 2500].map((wait) => setTimeout(() => window.studioKnock && window.studioKnock(), wait));
+  };
+  document.addEventListener("click", window.studioHear);
+  document.addEventListener("keydown", (event) => { if (event.key === "Enter") window.studioHear(); });
+})();

@@ -36,7 +36,8 @@ function move(what) {
   next = null;
   window.studioAsk(trigger, "moving", what);
 }
-window.addEventListener("studio-moved", () => { asked = 0; if (next) move(next); });
+// A moment after the answer, when the stream that it came by may have ended: see head.js.
+window.addEventListener("studio-moved", () => setTimeout(() => { asked = 0; if (next) move(next); }, 15));
 
 element.addEventListener("change", (event) => {
   const input = event.target;

@@ -158,3 +158,4 @@ function update() {
 }
 watch("value", update);
 update();
+window.studioBegun.then(() => { window.studioKnock = () => trigger("hear", {}); });
