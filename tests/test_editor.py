@@ -478,3 +478,21 @@ def test_a_finished_picture_is_known_by_its_record(editor: Editor, photo: torch.
     assert not editor.is_done(record, editor.plan(WISH, strength=2.0), source)
     assert not editor.is_done(record, plan, editor.open(tmp_path / "b.png"))
     assert not editor.is_done({}, plan, source)
+
+
+def test_a_record_is_replayed_with_its_own_number_of_threads(editor: Editor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sums in another order round otherwise, and a rounded pixel is another picture."""
+    result = editor.edit(editor.generator.sample(1, seed=0), "a person with a hat", strength=1.0)
+    assert result.record["threads"] == torch.get_num_threads()
+    seen: list[int] = []
+    render = editor.render
+    monkeypatch.setattr(
+        editor, "render", lambda *given, **more: [seen.append(torch.get_num_threads()), render(*given, **more)][1]
+    )
+    before = torch.get_num_threads()
+    other = before % 2 + 1
+    editor.replay({**result.record, "threads": other})
+    assert set(seen) == {other}
+    assert torch.get_num_threads() == before
+    for unsaid in (None, 0, "two", True):  # older records, and damaged ones
+        editor.replay({**result.record, "threads": unsaid})

@@ -258,6 +258,7 @@ class Editor:
             "format": records.FORMAT,
             "kind": "edit",
             "versions": records.versions(),
+            "threads": torch.get_num_threads(),
             "domain": {"name": self.domain.name, "folder": str(self.domain.folder)},
             "source": source,
             "request": request,
@@ -274,6 +275,10 @@ class Editor:
             InputError: the record is damaged, or one of its saved edits is missing or altered.
         """
         self.check_parts(record)
+        with records.threads_of(record):
+            return self._replay(record)
+
+    def _replay(self, record: Record) -> Result:
         try:
             latent = records.unpack_latent(record["input_latent"]).to(self._device)
             pairs = [(self._find_again(told, latent), float(told["strength"])) for told in record["edits"]]

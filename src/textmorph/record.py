@@ -10,6 +10,8 @@ import hashlib
 import json
 import os
 import platform
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -71,6 +73,20 @@ class Result:
     def warnings(self) -> list[str]:
         """What the user should know about this result."""
         return list(self.record["warnings"])
+
+
+@contextmanager
+def threads_of(record: Mapping[str, Any]) -> Iterator[None]:
+    """As many CPU threads as a record was made with, for a while: sums in another order round otherwise."""
+    before, then = torch.get_num_threads(), record.get("threads")
+    if not isinstance(then, int) or isinstance(then, bool) or not 1 <= then <= 4096:  # older records do not tell
+        yield
+        return
+    torch.set_num_threads(then)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def versions() -> dict[str, str]:

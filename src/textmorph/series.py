@@ -14,7 +14,7 @@ from .errors import InputError, OptionError
 from .images import contact_sheet
 from .latents import Latent
 from .prompts import check_prompt
-from .record import Record, Result, unpack_latent
+from .record import Record, Result, threads_of, unpack_latent
 from .wishes import Progress, TextMemory, Wish, make_wish
 
 if TYPE_CHECKING:
@@ -176,7 +176,8 @@ def replay(editor: Editor, record: Mapping[str, Any], *, progress: Progress | No
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise InputError(f"this record is damaged: {error!r}") from error
     wishes = [wish if count is None else wish.with_channels(count) for count in counts]
-    return Series(frames=_draw(editor, wishes, latent, strengths, progress), record=dict(record))
+    with threads_of(record):
+        return Series(frames=_draw(editor, wishes, latent, strengths, progress), record=dict(record))
 
 
 def retrieved_sheet(editor: Editor, plan: Plan, *, num: int = 10) -> Image.Image:

@@ -22,7 +22,7 @@ def test_surprises_differ_and_six_suggestions_come_that_can_be_taken(studio: Stu
     suggestions = studio.find("#suggestions button[data-text]")
     suggestions.nth(5).wait_for(timeout=PATIENCE)
     assert suggestions.count() == 6
-    texts = [button.get_attribute("data-text") for button in suggestions.all()]
+    texts = suggestions.evaluate_all("buttons => buttons.map(button => button.dataset.text)")  # at one moment
     assert len(set(texts)) == 6
     studio.picture("play-suggestions")
     with studio.redrawn():
