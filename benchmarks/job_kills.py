@@ -284,6 +284,8 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--results", type=Path, help="file to write the log to, as JSON; a table goes beside it")
     parser.add_argument("--go-on", action="store_true", help="count what the results have already")
     arguments = parser.parse_args(words)
+    if arguments.go_on and not arguments.results:
+        parser.error("--go-on needs --results, the file to go on from")
     os.environ.update(HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false", RAY_USAGE_STATS_ENABLED="0")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # leaves no cluster behind
     keep_memory()

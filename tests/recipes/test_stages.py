@@ -231,7 +231,7 @@ def keep(folder: Path, pair: Pair, **more: Any) -> None:
 
 def test_the_finished_generator_is_that_of_the_last_stage(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(generator, "Pair", lambda: Pair(TOY))
-    drawn, told, played = (Pair(TOY) for _ in range(3))
+    drawn, detailed, told, played = (Pair(TOY) for _ in range(4))
     monkeypatch.setattr(
         generator, "wire", lambda mapping, axes: mapping.load_state_dict(told.generator.mapping.state_dict())
     )
@@ -239,6 +239,10 @@ def test_the_finished_generator_is_that_of_the_last_stage(runs: Path, monkeypatc
     before = generator.finished()
     assert torch.equal(before.blocks[0].const, drawn.generator.blocks[0].const)
     assert torch.equal(before.mapping.layers[0].weight, told.generator.mapping.layers[0].weight)
+    keep(runs / "details", detailed)
+    between = generator.finished()
+    assert torch.equal(between.blocks[0].const, detailed.generator.blocks[0].const)
+    assert torch.equal(between.mapping.layers[0].weight, told.generator.mapping.layers[0].weight)
     keep(runs / "adversarial", played, origin={"from_scratch": torch.tensor(False)})
     after = generator.finished()
     assert torch.equal(after.blocks[0].const, played.generator.blocks[0].const)
@@ -246,7 +250,7 @@ def test_the_finished_generator_is_that_of_the_last_stage(runs: Path, monkeypatc
     z = torch.randn(50_000, 32, generator=torch.Generator().manual_seed(0))
     assert torch.allclose(after.mean_w, after.mapping(z).mean(dim=0), atol=0.02)
     assert torch.equal(generator.load_pair().generator.blocks[0].const, after.blocks[0].const)
-    assert torch.equal(generator.regressed().generator.blocks[0].const, before.blocks[0].const)
+    assert torch.equal(generator.regressed().generator.blocks[0].const, between.blocks[0].const)
 
 
 def test_bank_and_corpus_are_made_of_shards_and_told_in_the_domain(

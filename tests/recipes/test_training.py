@@ -14,8 +14,10 @@ pytest.importorskip("tokenizers")
 from recipes.portraits import attributes as A
 from recipes.portraits import captions, clip
 from recipes.portraits.encoder import record_loss
-from recipes.portraits.generator import AttributeBasis, Pair, uniform_from_z
+from recipes.portraits.details import detail_mask, unpack
+from recipes.portraits.generator import AttributeBasis, Pair, StyleSteps, regression_loss, uniform_from_z
 from recipes.portraits.mapping import Signal, Wires, through, wire
+from recipes.portraits.render import render
 from recipes.portraits.training import WEIGHTS_ALONE, Average, learning_rate, train
 from textmorph.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from textmorph.layers.equalized import EqualizedLinear, leaky_relu
@@ -46,6 +48,53 @@ def test_sparsify_leaves_what_no_attribute_moves() -> None:
     beside = affine.weight - affine.weight @ basis.axes @ basis.axes.t() / 16
     basis.sparsify(affine, 0.1)
     assert torch.allclose(affine.weight - affine.weight @ basis.axes @ basis.axes.t() / 16, beside, atol=1e-5)
+
+
+def test_style_steps_are_those_of_an_optimizer_over_the_styles() -> None:
+    """Gradient descent on `styles` itself, written out, and on the layer through StyleSteps give the same layer."""
+    basis, affine = AttributeBasis(256), EqualizedLinear(256, 6)
+    w = basis(torch.from_numpy(A.vectors(A.sample_columns(8, seed=1))))
+    goal = torch.randn(8, 6, generator=torch.Generator().manual_seed(2))
+    told = basis.styles(affine).detach().requires_grad_(True)
+    beside = (affine.weight - affine.weight @ basis.axes @ basis.axes.t() / 16).detach()
+    steps = StyleSteps(basis, [affine])
+    ours, theirs = torch.optim.SGD(steps.parameters, lr=0.3), torch.optim.SGD([told], lr=0.3)
+    first = F.mse_loss(affine(w), goal).detach()
+    for _ in range(30):
+        affine.weight.grad = None
+        torch.autograd.backward(F.mse_loss(affine(w), goal))
+        steps.take()
+        ours.step()
+        steps.give()
+        theirs.zero_grad()
+        torch.autograd.backward(F.mse_loss(basis.read(w) @ told.t() + affine.bias.detach(), goal))
+        theirs.step()
+    assert F.mse_loss(affine(w), goal) < 0.5 * first, "or this test shows nothing"
+    assert torch.allclose(basis.styles(affine), told, atol=1e-3)
+    assert torch.allclose(affine.weight - affine.weight @ basis.axes @ basis.axes.t() / 16, beside, atol=1e-4)
+
+
+def test_details_lie_where_wrinkles_and_earrings_are_drawn_and_nowhere_else() -> None:
+    portrait = A.Portrait(earrings="none", age=0.3)
+    mask = unpack(detail_mask(portrait, 64)[None], 64)[0, 0].bool()
+    assert 0.01 < mask.float().mean() < 0.35
+    plain = render(portrait, 64).astype(int)
+    for change in ({"age": 0.9}, {"earrings": "earrings"}, {"lipstick": "lipstick"}):
+        moved = torch.from_numpy(np.abs(render(portrait.but(**change), 64).astype(int) - plain).max(axis=2) > 24)
+        assert moved.any() and (mask & moved).sum() > 0.9 * moved.sum(), change
+    assert not mask[:8].any() and not mask[-6:].any(), "neither sky nor clothes"
+
+
+def test_the_regression_weighs_errors_where_it_is_told() -> None:
+    target, weight = torch.zeros(1, 3, 16, 16), torch.ones(1, 1, 16, 16)
+    image = target.clone()
+    image[:, :, 4, 4] = 1
+    plain = regression_loss(image, target)
+    assert torch.equal(regression_loss(image, target, weight), plain)
+    weight[:, :, 12, 12] = 8
+    assert torch.equal(regression_loss(image, target, weight), plain), "no error there"
+    weight[:, :, 4, 4] = 8
+    assert regression_loss(image, target, weight) > 2 * plain
 
 
 def test_an_encoder_that_cannot_tell_does_better_to_choose_than_to_blend() -> None:
