@@ -66,11 +66,11 @@ def step_ours(arguments: argparse.Namespace) -> dict[str, Any]:
     generator, clip = networks(arguments.resolution)
     latent = generator.sample(1, seed=0)
     times = [time.perf_counter()]
-    with torch.autocast("cpu", torch.bfloat16, enabled=arguments.short):
-        LatentOptimization(steps=2 * arguments.repeats + 1).find(
-            generator, clip, target="anything", latent=latent,
-            progress=lambda done, total: times.append(time.perf_counter()),
-        )  # fmt: skip
+    method = LatentOptimization(steps=2 * arguments.repeats + 1, precision="bfloat16" if arguments.short else "float32")
+    method.find(
+        generator, clip, target="anything", latent=latent,
+        progress=lambda done, total: times.append(time.perf_counter()),
+    )  # fmt: skip
     seconds = [after - before for before, after in pairwise(times[1:])]
     return _spread(seconds)
 

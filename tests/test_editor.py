@@ -87,14 +87,19 @@ def test_step_by_step_gives_the_same_as_the_editor(editor: Editor, photo: torch.
 
 
 @pytest.mark.parametrize(
-    ("method", "options"), [("global", {}), ("svm", SVM), ("optimize", {"steps": 4, "patience": 2})]
-)
+    ("method", "options"),
+    [
+        ("global", {}), ("svm", SVM), ("optimize", {"steps": 4, "patience": 2}),
+        ("optimize", {"steps": 4, "precision": "bfloat16"}),
+    ],
+)  # fmt: skip
 def test_a_picture_is_made_again_bit_for_bit_from_its_png(
     editor: Editor, photo: torch.Tensor, tmp_path: Path, method: str, options: dict[str, Any]
 ) -> None:
     result = editor.edit(photo, WISH, method=method, also=[("smiling", 1.5)], seed=3, **options)
     result.save(tmp_path / "out.png")
     again = editor.replay(read_record(tmp_path / "out.png"))
+    assert result.record["edits"][0]["values"].items() >= options.items()
     assert torch.equal(again.image, result.image)
     assert torch.equal(read_image(tmp_path / "out.png"), read_image(_saved(again, tmp_path / "again.png")))
 

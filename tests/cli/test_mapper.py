@@ -102,6 +102,7 @@ def test_latents_come_from_a_file(run: Run, desk: Path, ending: str):
         (("old", "--photo", "me.png"), "not both"),
         (("old", "--levels", "top"), "levels"),
         (("old", "--preset", "both"), "preset"),
+        (("old", "--precision", "half"), "precision is float32 or bfloat16, not 'half'"),
         (("old", "Old"), "same name"),
         (("old", "person", "--out", "one.safetensors"), "folder"),
         (("old", "--latents", "me.png"), "latent"),
@@ -132,11 +133,11 @@ def test_a_domain_brings_values_of_its_own_and_options_go_before_them(run: Run, 
     with (mine / "domain.toml").open("a") as file:
         file.write('\n[mapper]\nsteps = 2\nbatch_size = 3\noptimizer = "adam"\nidentity = 0.3\nlatent_l2 = 0.7\n')
     words = ("--num-held-out", 2, "--num-latents", 6, "--no-encode", "--domain", mine)
-    done = run("mapper", "train", "old", *words, "--batch-size", 1)
+    done = run("mapper", "train", "old", *words, "--batch-size", 1, "--precision", "bfloat16")
     assert done.code == 0, done.err
     options = LatentMapping(**mapper(desk / "old.safetensors").provenance["options"])
     assert (options.steps, options.batch_size, options.optimizer) == (2, 1, "adam")
-    assert (options.identity, options.latent_l2) == (0.3, 0.7)
+    assert (options.identity, options.latent_l2, options.precision) == (0.3, 0.7, "bfloat16")
     changed = run("mapper", "train", "purple", *words, "--preset", "change")
     assert changed.code == 0, changed.err
     options = LatentMapping(**mapper(desk / "purple.safetensors").provenance["options"])

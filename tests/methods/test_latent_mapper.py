@@ -13,7 +13,7 @@ import torch
 from textmorph.edits import Direction, Residual, apply_edits, load_edit
 from textmorph.errors import EditError, JobError, LatentError, OptionError, PromptError, SpaceError
 from textmorph.generators.stylegan2 import StyleGAN2
-from textmorph.jobs.run_folder import CONFIG, METRICS, SAMPLES, STATE
+from textmorph.jobs.run_folder import CONFIG, METRICS, SAMPLES, STATE, RunFolder
 from textmorph.latents import Latent
 from textmorph.methods.latent_mapper import LatentMapping
 
@@ -169,6 +169,40 @@ def test_latent_l2_is_the_mean_square_of_a_tenth_of_the_residual(train: Any, w_p
     assert line["held_out_latent_l2"] == pytest.approx(0.01 * float(residual.square().mean()), rel=1e-4)
 
 
+def test_bfloat16_is_for_the_frozen_networks_alone(
+    generator: StyleGAN2, embedder: ToyEmbedder, w_plus: Latent, tmp_path: Path
+):
+    class Watching(ToyEmbedder):
+        def embed_image(self, image: torch.Tensor) -> torch.Tensor:
+            seen_in.add(torch.is_autocast_enabled("cpu"))
+            return super().embed_image(image)
+
+    def losses(precision: str) -> list[float]:
+        method = LatentMapping(**SMALL | {"num_held_out": 6}, precision=precision)
+        edit = method.train(
+            generator, Watching(image_size=8, words={"red": RED}), target="red", latents=w_plus,
+            identity_embedder=toy_identity(), run=tmp_path / precision,
+        )  # fmt: skip
+        edits[precision] = edit
+        lines = [json.loads(line) for line in (tmp_path / precision / METRICS).read_text().splitlines()]
+        return [line["held_out_loss"] for line in lines if "held_out_loss" in line]
+
+    seen_in: set[bool] = set()
+    edits: dict[str, Residual] = {}
+    exact = losses("float32")
+    assert seen_in == {False}
+    seen_in.clear()
+    short = losses("bfloat16")
+    assert seen_in == {True}
+    assert short != exact
+    assert short == pytest.approx(exact, rel=0.02)  # eight bits, 0.4 % a number
+    assert {value.dtype for value in weights(edits["bfloat16"])} == {torch.float32}
+    state = RunFolder(tmp_path / "bfloat16").load()
+    assert state is not None
+    assert {value.dtype for value in state.tensors.values() if value.is_floating_point()} == {torch.float32}
+    assert LatentMapping(**edits["bfloat16"].provenance["options"]).precision == "bfloat16"
+
+
 def test_the_face_of_a_photo_can_take_the_place_of_the_text(generator: StyleGAN2, w_plus: Latent):
     identity, photo = toy_identity(), toy_image(8, seed=3)
     method = LatentMapping.resemble_photo(
@@ -190,13 +224,14 @@ def test_the_directional_loss_asks_for_a_neutral_text_and_takes_it(train: Any):
     assert not same(edit, train())
 
 
-@pytest.mark.parametrize("method", ["levels", "style", "directional"])
+@pytest.mark.parametrize("method", ["levels", "style", "directional", "bfloat16"])
 def test_broken_off_and_resumed_it_gives_the_same_bits(train: Any, tmp_path: Path, method: str):
     class Stop(Exception):
         pass
 
     options: dict[str, Any] = {"steps": 9, "neutral": "grey"}
-    options |= {"clip_loss": "directional"} if method == "directional" else {"architecture": method}
+    others = {"directional": {"clip_loss": "directional"}, "bfloat16": {"precision": "bfloat16"}}
+    options |= others.get(method, {"architecture": method})
     whole = train(**options)
 
     def stop(done: int, total: int) -> None:
@@ -238,6 +273,8 @@ def test_a_run_of_another_wish_is_not_continued(train: Any, tmp_path: Path, gene
         train(run=run, resume=True, target="blue")
     with pytest.raises(JobError, match=r"options\.learning_rate"):
         train(run=run, resume=True, learning_rate=0.1)
+    with pytest.raises(JobError, match=r"options\.precision was .float32. and is .bfloat16."):
+        train(run=run, resume=True, precision="bfloat16")
     with pytest.raises(JobError, match=r"latents\.digest"):
         train(run=run, resume=True, latents=generator.to_space(generator.sample(12, seed=2), "w+"))
 
@@ -272,7 +309,7 @@ def test_what_cannot_be_trained_is_refused(train: Any, options: dict[str, Any], 
     [
         {"architecture": "both"}, {"levels": ()}, {"norm": "no"}, {"clip": 0.0}, {"identity": -1.0}, {"steps": 0},
         {"optimizer": "sgd"}, {"clip_loss": "huge"}, {"learning_rate": 0.0}, {"rampup": 2.0}, {"patience": 0},
-        {"seed": -1}, {"factor": 0.0}, {"chunk_size": 0}, {"latent_l2": float("nan")},
+        {"seed": -1}, {"factor": 0.0}, {"chunk_size": 0}, {"latent_l2": float("nan")}, {"precision": "float16"},
     ],
 )  # fmt: skip
 def test_an_option_out_of_range_is_refused(options: dict[str, Any]):

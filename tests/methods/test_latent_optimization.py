@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from textmorph.canvases.latent import LatentCanvas
+from textmorph.edits import Direction
 from textmorph.errors import OptionError, PromptError, SpaceError
 from textmorph.generators.stylegan2 import StyleGAN2
 from textmorph.latents import Latent
@@ -169,6 +170,32 @@ def test_held_out_views_stop_the_search_at_its_best(
     assert (cosine(generator, embedder, edit(w_plus), "a cat") > cosine(generator, embedder, w_plus, "a cat")).all()
 
 
+@pytest.mark.parametrize("options", [{}, {"space": "s", "patience": 2}])
+def test_bfloat16_is_close_and_comes_out_the_same_again(
+    generator: StyleGAN2, embedder: ToyEmbedder, w_plus: Latent, options: dict
+) -> None:
+    def find(precision: str) -> Direction:
+        # a small rate and no Adam near zero gradients: there the sign of rounding would count
+        method = LatentOptimization(steps=6, learning_rate=0.01, identity=0.1, precision=precision, **options)
+        return method.find(generator, embedder, target="a cat", latent=w_plus, identity_embedder=toy_identity())
+
+    exact, short = find("float32"), find("bfloat16")
+    assert torch.equal(short.vector, find("bfloat16").vector)
+    assert short.vector.dtype == torch.float32
+    assert not torch.equal(short.vector, exact.vector)
+    assert torch.cosine_similarity(short.vector.flatten(1), exact.vector.flatten(1)).min() > 0.9
+    assert short.provenance["options"]["precision"] == "bfloat16"
+
+
+def test_a_picture_is_painted_in_bfloat16(generator: StyleGAN2, embedder: ToyEmbedder) -> None:
+    exact, short = (
+        LatentOptimization(steps=4, precision=precision).paint(generator, embedder, target="a cat").value
+        for precision in ("float32", "bfloat16")
+    )
+    assert short.dtype == torch.float32
+    assert not torch.equal(short, exact)
+
+
 def test_whoever_watches_can_stop_it_and_keeps_what_was_reached(
     generator: StyleGAN2, embedder: ToyEmbedder, w_plus: Latent
 ) -> None:
@@ -224,7 +251,7 @@ def test_bad_wishes_are_refused(generator: StyleGAN2, embedder: ToyEmbedder, w_p
 @pytest.mark.parametrize(
     "options",
     [{"steps": 0}, {"learning_rate": 0}, {"rampup": 2}, {"latent_l2": -1}, {"identity": float("nan")},
-     {"space": "z"}, {"patience": 0}, {"num_views": 0}],
+     {"space": "z"}, {"patience": 0}, {"num_views": 0}, {"precision": "half"}],
 )  # fmt: skip
 def test_options_out_of_range_are_refused(options: dict) -> None:
     with pytest.raises(OptionError):

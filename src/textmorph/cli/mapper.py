@@ -81,6 +81,9 @@ def train(
     rampup: Annotated[float | None, typer.Option(help="Share of the steps.", rich_help_panel=LENGTH)] = None,
     rampdown: Annotated[float | None, typer.Option(help="Share of the steps.", rich_help_panel=LENGTH)] = None,
     resolution: Annotated[int | None, typer.Option(help="That CLIP sees.", rich_help_panel=LENGTH)] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="float32, or bfloat16, which is faster.", rich_help_panel=LENGTH)
+    ] = None,
     num_held_out: Annotated[int | None, typer.Option(help="Never trained on.", rich_help_panel=LENGTH)] = None,
     validate_every: Annotated[int | None, typer.Option(help="Steps.", rich_help_panel=LENGTH)] = None,
     patience: Annotated[
@@ -107,8 +110,9 @@ def train(
         "architecture": architecture, "norm": norm, "clip": clip, "clip_loss": clip_loss, "identity": identity,
         "latent_l2": latent_l2, "steps": steps, "batch_size": batch_size, "chunk_size": chunk_size,
         "optimizer": optimizer, "learning_rate": learning_rate, "rampup": rampup, "rampdown": rampdown,
-        "resolution": resolution, "num_held_out": num_held_out, "validate_every": validate_every,
-        "patience": patience, "seed": seed, "levels": None if levels is None else _words(levels),
+        "resolution": resolution, "precision": precision, "num_held_out": num_held_out,
+        "validate_every": validate_every, "patience": patience,
+        "seed": seed, "levels": None if levels is None else _words(levels),
     }  # fmt: skip
     wishes = _wishes(prompts or [], photo)
     force = make_engine(engine, workers)

@@ -73,6 +73,7 @@ METHOD_OPTIONS = (
     MethodOption("identity", float, ("optimize",), "Weight of the identity loss, e.g. 0.005."),
     MethodOption("space", str, ("optimize",), "'w+' or 's'."),
     MethodOption("resolution", int, ("optimize",), "Side of the image that CLIP sees."),
+    MethodOption("precision", str, ("optimize",), "'float32', or 'bfloat16', which is faster."),
     MethodOption("patience", int, ("optimize",), "Stop early after so many steps without a gain on held-out views."),
     MethodOption("num_views", int, ("optimize",), "Held-out views for that."),
     MethodOption(

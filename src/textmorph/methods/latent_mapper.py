@@ -22,6 +22,7 @@ from ..latents import Latent, Space, StyleLayout
 from ..losses import clip_loss, identity_loss
 from ..mappers import LatentMapper, Level, Mapper, MapperConfig, Norm, SingleMapper, StyleMapper, StyleMapperConfig
 from ..optimization import ramped_learning_rate
+from ..precision import Precision, check_precision, passes_in
 from ..prompts import BARE, check_prompt, text_embedding, text_shift
 from ..ranger import Ranger
 from ..training import Plan, Training
@@ -61,6 +62,8 @@ class LatentMapping:
         learning_rate: on the plateau.
         rampup, rampdown: shares of the steps in which the learning rate rises and falls; the paper's is constant.
         resolution: of the image that is looked at; None takes the smallest that no network has to enlarge.
+        precision: of the passes through the frozen networks: `float32`, or `bfloat16`, which is faster. The mapper, its
+            latents, losses and optimiser stay in float32.
         num_held_out: latents that are never trained on; the weights that serve them best are the result.
         validate_every: steps between two looks at those.
         patience: stop when they have not gained for so many steps; None takes all steps, as the paper.
@@ -85,6 +88,7 @@ class LatentMapping:
     rampup: float = 0.0
     rampdown: float = 0.0
     resolution: int | None = None
+    precision: Precision = "float32"
     num_held_out: int = 64
     validate_every: int = 2000
     patience: int | None = None
@@ -96,6 +100,7 @@ class LatentMapping:
         for name, allowed in _CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise OptionError(f"{name} is one of {', '.join(allowed)}, not {getattr(self, name)!r}")
+        check_precision(self.precision)
         weights = {name: getattr(self, name) for name in ("clip", "identity", "likeness", "latent_l2")}
         if not all(weight >= 0 for weight in weights.values()) or not self.clip + self.likeness > 0:
             raise OptionError(f"weights are 0 or more, and clip or likeness above 0, not {weights}")
@@ -291,11 +296,10 @@ class _Wish:
                 if directional:
                     self._remember("seen", self.text)
             if self.identity is not None:
-                image = self.generator(self.latents[:1], resolution=self.resolution)
                 if method.likeness and photo is not None:
-                    self.photo = self.identity.embed_image(photo.to(image))[0]
+                    self.photo = self.identity.embed_image(photo.to(self.latents.value))[0]
                 if method.identity:
-                    self._remember("person", self.identity.embed_image(image)[0])
+                    self._remember("person", self._seen_by(["person"], self.latents[:1])["person"][0])
 
     def _remember(self, name: str, example: Tensor) -> None:
         self.memory[name] = example.new_zeros(len(self.latents), *example.shape)  # [N, D]
@@ -308,13 +312,14 @@ class _Wish:
         self._meet(rows)
         start = self.generator.to_space(self.latents[rows], self.edit.space)
         edited = self.edit(start)
-        image = self.generator(edited, resolution=self.resolution)
         terms = {"latent_l2": self._mean_square(edited.value - start.value)}
+        viewers = [name for name, wanted in (("seen", self.text), ("person", self.identity)) if wanted is not None]
+        found = self._seen_by(viewers, edited)
         if self.text is not None:
-            seen = self.embedder.embed_image(image)
+            seen = found["seen"]
             terms["clip"] = clip_loss(seen - self.memory["seen"][rows] if "seen" in self.memory else seen, self.text)
         if self.identity is not None:
-            person = self.identity.embed_image(image)
+            person = found["person"]
             if method.identity:
                 terms["identity"] = identity_loss(person, self.memory["person"][rows])
             if self.photo is not None:
@@ -335,11 +340,18 @@ class _Wish:
             return
         new = rows[~self.memory["known"][rows]]
         if len(new):
-            image = self.generator(self.latents[new], resolution=self.resolution)
-            for name, viewer in (("seen", self.embedder), ("person", self.identity)):
-                if name in self.memory and viewer is not None:
-                    self.memory[name][new] = viewer.embed_image(image).to(self.memory[name])
+            remembered = [name for name in ("seen", "person") if name in self.memory]
+            for name, rows_seen in self._seen_by(remembered, self.latents[new]).items():
+                self.memory[name][new] = rows_seen
             self.memory["known"][new] = True
+
+    def _seen_by(self, names: Sequence[str], latent: Latent) -> dict[str, Tensor]:
+        """Draw latents, and embed the pictures by CLIP (`seen`) and the identity network (`person`); [B, D] each."""
+        viewers = {"seen": self.embedder, "person": self.identity}
+        with passes_in(self.method.precision, latent.device):
+            image = self.generator(latent, resolution=self.resolution)
+            rows = {name: viewer.embed_image(image) for name in names if (viewer := viewers[name]) is not None}
+        return {name: row.to(latent.value) for name, row in rows.items()}
 
     @torch.no_grad()
     def sheet(self, folder: RunFolder, step: int) -> None:

@@ -18,6 +18,7 @@ from ..generators.resolution import render_resolution
 from ..latents import Latent
 from ..losses import clip_loss, identity_loss, latent_l2
 from ..optimization import History, optimize, ramped_learning_rate
+from ..precision import Precision, check_precision, passes_in
 from ..prompts import BARE, check_prompt, text_embedding
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ class LatentOptimization:
         space: `w+` or `s`.
         to_rgb: in s, also move the layers that only add colour; the published code does not.
         resolution: of the image that CLIP sees; None takes the smallest that it does not have to enlarge.
+        precision: of the passes through the networks: `float32`, or `bfloat16`, which is faster. The latent, the losses
+            and Adam stay in float32.
         patience: stop a picture's search when held-out views (random crops, which the loss never sees) have not come
             closer to the text for this many steps, and return its best latent; None takes all steps, as the paper.
         num_views: held-out views.
@@ -58,6 +61,7 @@ class LatentOptimization:
     space: Literal["w+", "s"] = "w+"
     to_rgb: bool = False
     resolution: int | None = None
+    precision: Precision = "float32"
     patience: int | None = None
     num_views: int = 4
     seed: int = 0
@@ -71,6 +75,7 @@ class LatentOptimization:
             raise OptionError(f"weights are 0 or more, not latent_l2={self.latent_l2}, identity={self.identity}")
         if self.space not in ("w+", "s"):
             raise OptionError(f"space is 'w+' or 's', not {self.space!r}")
+        check_precision(self.precision)
         if (self.patience is not None and self.patience < 1) or self.num_views < 1:
             raise OptionError(f"patience and num_views are 1 or more, not {self.patience} and {self.num_views}")
 
@@ -118,17 +123,17 @@ class LatentOptimization:
         """
         if self.identity and identity_embedder is None:
             raise OptionError("an identity loss needs an identity network; give identity_embedder, or identity=0")
-        viewers = [embedder, identity_embedder] if self.identity else [embedder]
+        viewers = [embedder, identity_embedder] if self.identity and identity_embedder is not None else [embedder]
         canvas = self._canvas(generator, latent, viewers)
         text = text_embedding(embedder, target, templates=BARE if templates is None else templates)
         with torch.no_grad():
-            person = identity_embedder.embed_image(canvas()) if self.identity and identity_embedder else None
+            person = self._seen_by(viewers[1:], canvas)  # before the edit; nobody, where identity does not count
 
         def loss(step: int) -> Tensor:
-            image = canvas()
-            loss = clip_loss(embedder.embed_image(image), text) + self.latent_l2 * latent_l2(canvas.offset)
-            if identity_embedder is not None and person is not None:
-                loss = loss + self.identity * identity_loss(identity_embedder.embed_image(image), person)
+            seen, *now = self._seen_by(viewers, canvas)
+            loss = clip_loss(seen, text) + self.latent_l2 * latent_l2(canvas.offset)
+            for one, before in zip(now, person, strict=True):
+                loss = loss + self.identity * identity_loss(one, before)
             return loss  # [B]
 
         offset, history = self._run(canvas, loss, embedder, text, callback, progress, stop)
@@ -172,10 +177,19 @@ class LatentOptimization:
         text = text_embedding(embedder, target, templates=BARE if templates is None else templates)
 
         def loss(step: int) -> Tensor:
-            return clip_loss(embedder.embed_image(canvas()), text)
+            return clip_loss(self._seen_by([embedder], canvas)[0], text)
 
         offset, _ = self._run(canvas, loss, embedder, text, callback, progress)
         return canvas.start + offset
+
+    def _seen_by(self, viewers: Sequence[Embedder], canvas: LatentCanvas) -> list[Tensor]:
+        """What each viewer sees on the canvas now, [B, D]."""
+        if not viewers:
+            return []
+        with passes_in(self.precision, canvas.offset.device):
+            image = canvas()
+            rows = [viewer.embed_image(image) for viewer in viewers]
+        return [row.to(canvas.offset) for row in rows]
 
     def _canvas(self, generator: Generator, latent: Latent, viewers: Sequence[object]) -> LatentCanvas:
         start = generator.to_space(latent, self.space)
@@ -245,6 +259,7 @@ class _HeldOut:
 
     @torch.no_grad()
     def _score(self) -> Tensor:
-        views = random_views(self.canvas(), self.method.num_views, seed=self.method.seed)  # [V, B, 3, R, R]
-        cosines = self.embedder.embed_image(views.flatten(0, 1)) @ self.text
-        return cosines.view(views.shape[:2]).mean(dim=0)
+        with passes_in(self.method.precision, self.text.device):
+            views = random_views(self.canvas(), self.method.num_views, seed=self.method.seed)  # [V, B, 3, R, R]
+            rows = self.embedder.embed_image(views.flatten(0, 1))
+        return (rows.to(self.text) @ self.text).view(views.shape[:2]).mean(dim=0)
