@@ -114,7 +114,7 @@ def strike(attempt: Attempt, aim: str, moments: random.Random, seconds: float) -
             return False
         attempt.kill()
     elif aim == "writing":
-        count, delay = attempt.listen() + moments.randint(1, 6), moments.random() * PAUSE
+        count, delay = attempt.listen() + moments.randint(1, 6), moments.random() * PAUSE / 2
         if attempt.until(lambda: attempt.listen() >= count) is None:
             return False
         time.sleep(delay)

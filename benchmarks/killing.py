@@ -19,7 +19,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-PAUSE = 0.03
+PAUSE = 0.08
 """Seconds that a write takes at two moments: half written, and written but not yet in its place."""
 
 
@@ -31,6 +31,7 @@ def work(words: list[str], folder: Path, told: int) -> int:
     from textmorph.cli import main
 
     os.chdir(folder)
+    tempfile.tempdir = str(folder)  # so that what is left there is found, too
     _slow_writes(told)
     with open(folder.with_suffix(".log"), "a", encoding="utf-8") as log:
         os.dup2(log.fileno(), 1)

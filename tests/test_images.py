@@ -20,6 +20,7 @@ from textmorph.images import (
     ImageWarning,
     center_square,
     contact_sheet,
+    encode_image,
     from_pil,
     read_image,
     read_text,
@@ -339,6 +340,15 @@ def test_pictures_without_text_have_none(tmp_path: Path) -> None:
         assert read_text(tmp_path / name) == {}
     with pytest.raises(ImageError):
         read_text(b"no picture")
+
+
+@pytest.mark.parametrize("ending", [".png", ".jpg", ".webp"])
+def test_encoding_gives_the_bytes_that_writing_writes(tmp_path: Path, ending: str) -> None:
+    image, text = toy_image(9), {"key": "words"} if ending == ".png" else None
+    write_image(image, tmp_path / f"a{ending}", text=text, quality=80)
+    assert encode_image(image, ending, text=text, quality=80) == (tmp_path / f"a{ending}").read_bytes()
+    with pytest.raises(OptionError, match="a picture ends in"):
+        encode_image(image, ".bmp")
 
 
 def test_text_for_another_format_or_with_an_impossible_key_is_refused(tmp_path: Path) -> None:

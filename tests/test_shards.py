@@ -57,7 +57,10 @@ def test_other_networks_under_the_same_path_are_refused(domain: Domain, elsewher
             shard(**arguments)
 
 
-def test_photos_are_edited_each_for_itself(domain: Domain, tmp_path: Path, elsewhere: None):
+def test_photos_are_edited_each_for_itself(
+    domain: Domain, tmp_path: Path, elsewhere: None, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))  # a killed worker could not tidy it
     editor = Editor(domain)
     request = {"prompt": "a person with purple hair", "strength": 2.0, "num_channels": 8}
     write_image(toy_image(20), tmp_path / "good.png")

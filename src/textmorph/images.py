@@ -122,14 +122,36 @@ def write_image(
         ImageError: the tensor is not one image.
         OutputExistsError, OutputError: it cannot be written; nothing is left behind.
     """
-    format = WRITE_FORMATS.get(Path(path).suffix.lower())
+    name = Path(path).name
+    format = _format_of(name, quality=quality, text=text)
+    check_output(path, overwrite=overwrite)
+    write_bytes(path, _encoded(image, format, quality=quality, text=text), overwrite=overwrite)
+
+
+def encode_image(
+    image: Tensor | Image.Image, ending: str = ".png", *, text: Mapping[str, str] | None = None, quality: int = 95
+) -> bytes:
+    """The bytes of the file that `write_image` writes under a name with this ending.
+
+    Raises:
+        OptionError, ImageError: as there.
+    """
+    format = _format_of(f"picture{ending}", quality=quality, text=text)
+    return _encoded(image, format, quality=quality, text=text)
+
+
+def _format_of(name: str, *, quality: int, text: Mapping[str, str] | None) -> str:
+    format = WRITE_FORMATS.get(Path(name).suffix.lower())
     if format is None:
-        raise OptionError(f"cannot write {Path(path).name!r}: a picture ends in {', '.join(WRITE_FORMATS)}")
+        raise OptionError(f"cannot write {name!r}: a picture ends in {', '.join(WRITE_FORMATS)}")
     if not 1 <= quality <= 100:
         raise OptionError(f"quality is 1 to 100, not {quality}")
     if text and format != "PNG":
-        raise OptionError(f"only a .png carries text, not {Path(path).name!r}")
-    check_output(path, overwrite=overwrite)
+        raise OptionError(f"only a .png carries text, not {name!r}")
+    return format
+
+
+def _encoded(image: Tensor | Image.Image, format: str, *, quality: int, text: Mapping[str, str] | None) -> bytes:
     picture = to_pil(image) if isinstance(image, Tensor) else image
     buffer = io.BytesIO()
     if format == "PNG":
@@ -138,7 +160,7 @@ def write_image(
         picture.convert("RGB").save(buffer, format, quality=quality, subsampling=0)
     else:
         picture.save(buffer, format, quality=quality, method=4)
-    write_bytes(path, buffer.getvalue(), overwrite=overwrite)
+    return buffer.getvalue()
 
 
 def read_text(path: str | os.PathLike[str] | bytes) -> dict[str, str]:

@@ -24,7 +24,7 @@ from torch import Tensor
 from . import __version__
 from .errors import ImageError, InputError, LatentError
 from .files import check_output, write_bytes
-from .images import contact_sheet, read_text, write_image
+from .images import contact_sheet, encode_image, read_text, write_image
 from .latents import Latent, Space
 
 KEY = "textmorph"
@@ -61,6 +61,10 @@ class Result:
             OutputExistsError, OutputError: as `write_image`.
         """
         write_picture(self.image, path, self.record, overwrite=overwrite)
+
+    def encode(self) -> bytes:
+        """The bytes of the PNG that `save` writes, the record inside."""
+        return encode_image(self.image, text={KEY: to_text(self.record)})
 
     def before_after(self) -> Image.Image:
         """Photo, inversion and edit side by side; without the first where there was no photo."""

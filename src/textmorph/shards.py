@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -21,6 +20,7 @@ from torch import Tensor
 from .domains import Domain, list_domains, load_domain
 from .editor import Editor
 from .errors import DomainError, JobError, TextmorphError
+from .images import encode_image
 from .jobs.engine import Engine, ProcessEngine
 from .jobs.job_folder import SUFFIX, Job, noted_job, open_job
 from .record import Record
@@ -277,14 +277,12 @@ def edit_shard(
             opened[number] = editor.open(photo, crop=agreed.crop)
     latents = editor.invert_sources(list(opened.values()), refine=agreed.refine) if opened else []
     for (number, source), latent in zip(opened.items(), latents, strict=True):
-        with _noted(told[number]), tempfile.TemporaryDirectory() as folder:
+        with _noted(told[number]):
             result = editor.carry_out(agreed, source, latent=latent)
-            result.save(Path(folder) / "picture.png")
+            made = {"picture.png": result.encode()}
             if before_after:
-                from .images import write_image
-
-                write_image(result.before_after(), Path(folder) / "before-after.png")
-            files |= {f"{number}/{file.name}": file.read_bytes() for file in Path(folder).iterdir()}
+                made["before-after.png"] = encode_image(result.before_after())
+            files |= {f"{number}/{name}": content for name, content in made.items()}
             told[number]["record"] = result.record
     tensors = {name: torch.frombuffer(bytearray(content), dtype=torch.uint8) for name, content in files.items()}
     return save({**tensors, "told": torch.frombuffer(bytearray(json.dumps(told).encode()), dtype=torch.uint8)})
