@@ -16,4 +16,28 @@ def test_the_page_says_what_was_measured() -> None:
 def test_what_was_not_measured_is_not_claimed() -> None:
     text = figures({})
     assert not re.search(r"\d", text)
-    assert text.count("not been measured") == 3
+    assert text.count("not been measured") == 4
+
+
+def test_the_goal_of_speed_is_met_or_missed_in_so_many_words() -> None:
+    def steps(seconds: float) -> dict[str, float]:
+        return {"seconds_per_step": seconds, "slowest": seconds + 0.5}
+
+    told = {
+        "about": {"machine": {"gpu": None, "processor": "Toy", "torch_threads": 2}},
+        "resolution": 1024, "batch": 2, "goal": 5.0,
+        "ours": {"new": steps(3.0), "met": steps(2.0), "peak_memory_gb": 2.5},
+        "ours_bfloat16": {"new": steps(1.5), "met": steps(1.0), "peak_memory_gb": 2.4},
+        "plain": {"new": steps(12.0), "peak_memory_gb": 8.0},
+        "plain_step": {"new": steps(9.0), "peak_memory_gb": 7.0},
+        "times_faster": {
+            "ours": {"new": 4.99, "met": 5.0}, "ours_bfloat16": {"new": 8.0, "met": 12.0}, "plain_step": {"new": 1.33},
+        },
+    }  # fmt: skip
+    text = figures({"mapper_speed": told})
+    assert "Met: float32, later passes; bfloat16, faces new to it; bfloat16, later passes." in text
+    assert "Missed: float32, faces new to it." in text
+    assert "| ours, float32, faces new to it | 3.00 s | 3.50 s | 2.5 GB | 4.99 |" in text  # not rounded up to 5.0
+    assert "| plain transcription | 12.00 s | 12.50 s | 8.0 GB | – |" in text
+    told["times_faster"]["ours"]["new"] = 6.0
+    assert "Missed" not in figures({"mapper_speed": told}).partition("How alike")[0]
