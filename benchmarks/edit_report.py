@@ -23,8 +23,10 @@ Parts = Mapping[str, Mapping[str, Part]]
 
 GOALS = {"global": (0.90, 0.05, 0.80), "svm": (0.90, 0.05, 0.80), "optimize": (0.95, None, None)}
 """Hit at least, leak at most, identity at least: what we aim for, against the inverted picture."""
-NEUTRAL_WAYS = ("drawn", "none", "global", "global-face", "global-gender", "global-caption", "svm")
-"""Rows of the table of neutral texts."""
+VARIANTS = (
+    "drawn", "none", "global", "global-face", "global-gender", "global-caption", "svm", "svm-random", "svm-ensemble"
+)  # fmt: skip
+"""Rows of the table of neutral texts and of retrieval."""
 RENDERS = (2000, 1000)
 """First row and number of the held-out renders that realism is measured against."""
 
@@ -101,7 +103,7 @@ def _neutral_texts(bench: Bench, parts: Parts) -> dict[str, Any]:
     Realism is the Fréchet distance of the witness's embeddings to those of held-out renders: as they are, and with the
     wishes granted. Empty without a witness.
     """
-    ways = [way for way in NEUTRAL_WAYS if way in parts]
+    ways = [way for way in VARIANTS if way in parts]
     if bench.judges.witness is None or not ways:
         return {}
     num = min(bench.settings.count(way) for way in ways)
@@ -249,7 +251,7 @@ def _neutral_table(found: Mapping[str, Any]) -> list[str]:
         return []
     rows = [
         "",
-        "## Neutral texts",
+        "## Neutral texts, and what the SVM is given",
         "",
         "After the comparison in StyleCLIP-FEU (Baba et al. 2023, arXiv:2304.00964, Sec. 4), against the inverted "
         f"picture, over {found['portraits']} portraits. Gender by the classifier. Fréchet distance in the witness's "

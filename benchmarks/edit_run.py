@@ -56,11 +56,13 @@ class Way:
         method: of the editor; None for a control.
         neutral: the text that the edit is measured against: `domain` (the domain's own), `face`, `gender` ("a man" or
             "a woman", as the judge sees the inverted picture) or `caption` (a full description of the portrait).
+        options: of the method, beside the settings'.
     """
 
     title: str
     method: str | None = None
     neutral: str = "domain"
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 WAYS = {
@@ -72,8 +74,10 @@ WAYS = {
     "global-face": Way(title='global, neutral "a face"', method="global", neutral="face"),
     "global-gender": Way(title='global, neutral "a man" / "a woman"', method="global", neutral="gender"),
     "global-caption": Way(title="global, neutral a full caption", method="global", neutral="caption"),
+    "svm-random": Way(title="SVM, random negatives", method="svm", options={"negatives": "random"}),
+    "svm-ensemble": Way(title="SVM, query over templates", method="svm", options={"query": "ensemble"}),
 }
-"""The methods, two controls that bound what the judges can give, and global directions with other neutral texts."""
+"""The methods, two controls that bound what the judges can give, and variants: other neutral texts, other retrieval."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -346,7 +350,7 @@ class Bench:
     def _plan(self, way: str, task: Task, neutral: str | None) -> Plan:
         method = WAYS[way].method
         assert method is not None
-        options = {"seed": self.settings.seed, **self.settings.method_options(method)}
+        options = {"seed": self.settings.seed, **self.settings.method_options(method), **WAYS[way].options}
         if neutral is not None:
             options["neutral"] = neutral
         return self.editor.plan(task.prompt(self.settings.split), method=method, refine=self.settings.refine, **options)

@@ -47,7 +47,7 @@ def benchmark(
     write_bytes(results / "edits.json", (json.dumps(found, indent=1) + "\n").encode(), overwrite=True)
     write_bytes(results / "edits.md", markdown(found).encode(), overwrite=True)
     for way, made in parts.items():
-        if WAYS[way].method and WAYS[way].neutral == "domain":
+        if WAYS[way].method and WAYS[way].neutral == "domain" and not WAYS[way].options:
             with written_whole(images / f"edits-{way}.jpg", overwrite=True) as path:
                 sheet(bench, made).save(path, quality=86, optimize=True)
     if "global" in parts:

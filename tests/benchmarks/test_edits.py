@@ -307,7 +307,8 @@ def test_a_run_writes_figures_a_table_and_sheets(bench: Bench, tmp_path: Path, m
             total = found["ways"][way][base]["all"]
             assert total["edits"] + total["already"] + total["unclear"] == 2 * found["ways"][way]["portraits"]
     assert set(found["neutral_texts"]["rows"]) == {
-        "drawn", "none", "global", "global-face", "global-gender", "global-caption", "svm",
+        "drawn", "none", "global", "global-face", "global-gender", "global-caption", "svm", "svm-random",
+        "svm-ensemble",
     }  # fmt: skip
     page = (tmp_path / "results" / "edits.md").read_text()
     assert all(task.prompt() in page for key, task in TASKS.items() if key in ("grey", "old"))
@@ -323,7 +324,7 @@ def test_a_second_run_makes_nothing_again(bench: Bench) -> None:
     said: list[str] = []
     times = {path: path.stat().st_mtime_ns for path in bench.folder.iterdir()}
     again = run(bench, say=said.append)
-    assert said == ["16 of 16 parts are there, from before"]
+    assert said == ["20 of 20 parts are there, from before"]
     assert times == {path: path.stat().st_mtime_ns for path in bench.folder.iterdir()}
     for way, made in first.items():
         for key, part in made.items():
