@@ -69,6 +69,7 @@ class Domain:
         far_distance: reconstruction distance from which a picture counts as far from the domain; None never warns.
         clip_input: what CLIP sees, `standard` or `paper`.
         mapper: values for the training of latent mappers, fields of `LatentMapping`; the rest are the paper's.
+        optimize: values for edits by latent optimisation, fields of `LatentOptimization`; the rest are the paper's.
         hashes: file name (relative to the folder) → SHA-256; checked when the part is loaded.
         device: where the networks live.
 
@@ -96,6 +97,7 @@ class Domain:
     far_distance: float | None = None
     clip_input: str = "standard"
     mapper: Mapping[str, Any] = field(default_factory=dict)
+    optimize: Mapping[str, Any] = field(default_factory=dict)
     hashes: Mapping[str, str] = field(default_factory=dict)
     device: str = "cpu"
 
@@ -368,6 +370,7 @@ _CHECKS = {
     "far_distance": _number,
     "clip_input": _clip_input,
     "mapper": _options,
+    "optimize": _options,
     "hashes": _hashes,
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from typing import Any, Literal
 
 import torch
@@ -23,6 +23,7 @@ from .generators import Generator
 from .images import resize
 from .inversion.refinement import Refinement
 from .latents import Latent
+from .methods import method_class
 from .plans import Plan, SavedEdit, make_plan
 from .prompts import text_embedding
 from .record import Record
@@ -437,6 +438,8 @@ class Editor:
     def recorded_wish(self, told: dict[str, Any]) -> Wish:
         """The wish that a record tells of."""
         values = {name: tuple(value) if isinstance(value, list) else value for name, value in told["values"].items()}
+        for field in fields(method_class(told["method"])):  # newer than the record: the method's own, not the domain's
+            values.setdefault(field.name, field.default)
         return make_wish(self.domain, told["prompt"], method=told["method"], neutral=told["neutral"], options=values)
 
     def check_parts(self, record: Mapping[str, Any]) -> None:

@@ -28,3 +28,14 @@ def latent_l2(change: Tensor) -> Tensor:
     The paper writes a norm; its code takes this sum for latent optimisation (and a mean for the mapper).
     """
     return change.square().flatten(1).sum(dim=1)
+
+
+def sideways(change: Tensor, shift: Tensor) -> Tensor:
+    """Squared length of that part of a change [B, D] which is at right angles to a unit shift [D]; [B].
+
+    What an image's embedding gains along the shift of the texts costs nothing; whatever else changes in it does. The
+    directional loss of Gal et al. 2021, arXiv:2108.00946, eq. 2, asks for the same, but of a change's direction alone,
+    which a change that has just begun does not have.
+    """
+    along = (change @ shift)[:, None] * shift
+    return (change - along).square().sum(dim=1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -45,6 +46,37 @@ def ramped_learning_rate(step: int, steps: int, base: float, *, rampup: float = 
     return base * (0.5 - 0.5 * math.cos(math.pi * down)) * up
 
 
+class RowAdam(torch.optim.Optimizer):
+    """Adam with one second moment for each row of a batch: the mean over its coordinates.
+
+    Adam steps equally far along every coordinate, whether the loss hears of it or not. Here a step keeps the direction
+    of the gradient's average, so that it does not depend on how the axes lie; its root mean square is about the
+    learning rate.
+    """
+
+    def __init__(
+        self, params: Sequence[Tensor], lr: float, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8
+    ) -> None:
+        super().__init__(params, {"lr": lr, "betas": betas, "eps": eps})
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        """One step along the gradients that the parameters [B, ...] hold."""
+        for group in self.param_groups:
+            first_beta, second_beta = group["betas"]
+            for parameter in group["params"]:
+                gradient, state = parameter.grad, self.state[parameter]
+                power = gradient.flatten(1).square().mean(dim=1).view(-1, *[1] * (gradient.ndim - 1))  # [B, 1, ...]
+                if not state:
+                    state.update(step=0, first=torch.zeros_like(parameter), second=torch.zeros_like(power))
+                state["step"] += 1
+                state["first"].lerp_(gradient, 1 - first_beta)
+                state["second"].lerp_(power, 1 - second_beta)
+                first = state["first"] / (1 - first_beta ** state["step"])
+                second = state["second"] / (1 - second_beta ** state["step"])
+                parameter.sub_(group["lr"] * first / (second.sqrt() + group["eps"]))
+
+
 def optimize(
     parameters: Sequence[Tensor],
     loss_fn: Callable[[int], Tensor],
@@ -52,6 +84,7 @@ def optimize(
     steps: int,
     learning_rate: float,
     schedule: Schedule = ramped_learning_rate,
+    second_moment: Literal["coordinate", "row"] = "coordinate",
     callback: Callable[[int, float], None] | None = None,
     stop: Callable[[int], bool] | None = None,
 ) -> History:
@@ -65,6 +98,7 @@ def optimize(
         steps: how many.
         learning_rate: base, see `schedule`.
         schedule: learning rate of each step.
+        second_moment: what Adam divides a gradient by: an average for each coordinate, or one for each row of a batch.
         callback: called after each step with its number and its loss (of before the step).
         stop: asked after each step; True ends.
 
@@ -75,7 +109,8 @@ def optimize(
     if steps < 1 or not learning_rate > 0:
         raise OptionError(f"steps is 1 or more and learning_rate above 0, not {steps} and {learning_rate}")
     parameters = list(parameters)
-    optimizer = torch.optim.Adam(parameters, lr=learning_rate)
+    adam = torch.optim.Adam if second_moment == "coordinate" else RowAdam
+    optimizer = adam(parameters, lr=learning_rate)
     history = History()
     for step in range(steps):
         rate = schedule(step, steps, learning_rate)

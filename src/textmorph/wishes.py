@@ -173,12 +173,14 @@ def make_wish(
     """Check a text and the options of its method.
 
     Args:
-        neutral: None takes the domain's.
+        neutral: None takes the domain's; a method that reads none is refused one.
         num_channels: None takes the domain's, or the method's own.
         seed: for a method that draws random numbers.
-        options: further fields of the method; without `to_rgb`, the domain says that.
+        options: further fields of the method; those left out are the domain's where it has them (`to_rgb`, and for
+            `optimize` its table of that name), else the method's own.
 
     Raises:
+        DomainError: the domain's table names no field of the method.
         PromptError: an empty or over-long text.
         OptionError: no such method, or an option that does not belong to it.
     """
@@ -197,6 +199,8 @@ def make_wish(
             )
     if "seed" in known:
         given.setdefault("seed", seed)
+    if method == "optimize":
+        given = usual_optimization(domain) | given
     if "threshold" in known and "threshold" in given:
         given.setdefault("num_channels", None)
     elif "num_channels" in known and "num_channels" not in given and domain.num_channels is not None:
@@ -205,12 +209,31 @@ def make_wish(
         given.setdefault("to_rgb", domain.to_rgb)
     if "bank" in known and given.get("bank", "auto") == "auto" and not has_bank(domain):
         given["bank"] = "none"  # said here, so that a record says it too
-    if "neutral" not in inspect.signature(cls.find).parameters:
+    recipe = cls(**given)
+    if not reads_neutral(recipe):
         if neutral is not None:
-            raise OptionError(f"the method {method!r} takes no neutral text; leave it out")
+            raise OptionError(f"the method {method!r} takes no neutral text here; leave it out")
     else:
         neutral = check_prompt(neutral if neutral is not None else domain.neutral)
-    return Wish(prompt=prompt, neutral=neutral, method=method, recipe=cls(**given))
+    return Wish(prompt=prompt, neutral=neutral, method=method, recipe=recipe)
+
+
+def reads_neutral(recipe: Any) -> bool:
+    """Whether a method, its hyper-parameters filled in, reads a neutral text."""
+    return "neutral" in inspect.signature(recipe.find).parameters and getattr(recipe, "uses_neutral", True)
+
+
+def usual_optimization(domain: Domain) -> dict[str, Any]:
+    """A domain's own values for latent optimisation.
+
+    Raises:
+        DomainError: `[optimize]` names something that is no field of it.
+    """
+    cls = method_class("optimize")
+    unknown = sorted(domain.optimize.keys() - {field.name for field in fields(cls)})
+    if unknown:
+        raise DomainError(f"{domain.folder / 'domain.toml'}: [optimize] has no {', '.join(unknown)}")
+    return {name: value for name, value in domain.optimize.items() if name != "identity" or "identity" in domain.files}
 
 
 def has_bank(domain: Domain) -> bool:

@@ -137,6 +137,8 @@ def test_a_batch_is_its_rows(name: str, toys: Toys) -> None:
 def test_swapped_texts_give_the_opposite_direction(name: str, toys: Toys) -> None:
     if "neutral" not in inspect.signature(method_class(name).find).parameters:
         pytest.skip("takes no neutral text")
+    if "latent" in inspect.signature(method_class(name).find).parameters:
+        pytest.skip("searches from one picture: what leads to one text is not the way back to another")
     there = toys.find(name, target="a red cat", neutral="a cat")
     back = toys.find(name, target="a cat", neutral="a red cat")
     latent = toys.generator.to_space(toys.latent, there.space)

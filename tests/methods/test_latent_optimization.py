@@ -1,17 +1,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from textmorph.canvases.latent import LatentCanvas
+from textmorph.canvases.latent import LatentCanvas, principal_axes
 from textmorph.edits import Direction
 from textmorph.errors import OptionError, PromptError, SpaceError
 from textmorph.generators.stylegan2 import StyleGAN2
 from textmorph.latents import Latent
+from textmorph.losses import sideways
 from textmorph.methods.latent_optimization import LatentOptimization
+from textmorph.prompts import BARE, text_shift
 
 from ..toys import ToyEmbedder, toy_generator, toy_identity
 
@@ -256,3 +259,94 @@ def test_bad_wishes_are_refused(generator: StyleGAN2, embedder: ToyEmbedder, w_p
 def test_options_out_of_range_are_refused(options: dict) -> None:
     with pytest.raises(OptionError):
         LatentOptimization(**options)
+
+
+# Beside the paper: w, white coordinates, one second moment per row, noise, what changes sideways
+
+
+def test_one_step_serves_all_rows_in_w(generator: StyleGAN2, embedder: ToyEmbedder, w_plus: Latent) -> None:
+    edit = LatentOptimization(steps=8, space="w").find(generator, embedder, target="a cat", latent=w_plus)
+    assert edit.space == "w+"
+    assert edit.vector.shape == w_plus.value.shape
+    assert torch.equal(edit.vector, edit.vector[:, :1].expand_as(edit.vector))
+    after = cosine(generator, embedder, edit(w_plus), "a cat")
+    assert (after > cosine(generator, embedder, w_plus, "a cat")).all()
+    wandering = LatentOptimization(steps=8).find(generator, embedder, target="a cat", latent=w_plus)
+    assert not torch.equal(wandering.vector, wandering.vector[:, :1].expand_as(wandering.vector))
+
+
+@pytest.mark.parametrize("space", ["w", "w+"])
+def test_white_steps_stay_where_w_varies(embedder: ToyEmbedder, space: str) -> None:
+    generator = toy_generator(resolution=16)
+    flat = generator.mapping.layers[-1]  # the mapping never uses the first two coordinates of w
+    flat.weight[:2] = 0
+    flat.bias[:2] = 0
+    latent = generator.to_space(generator.sample(2, seed=1), "w+")
+    method = LatentOptimization(steps=4, space=space, whiten=True)
+    edit = method.find(generator, embedder, target="a cat", latent=latent)
+    assert edit.vector[..., :2].abs().max() < 1e-5
+    assert edit.vector[..., 2:].abs().max() > 0.01
+    free = LatentOptimization(steps=4, space=space).find(generator, embedder, target="a cat", latent=latent)
+    assert free.vector[..., :2].abs().max() > 0.01
+
+
+def test_the_weight_of_a_white_step_is_its_distance_in_deviations(generator: StyleGAN2, embedder: ToyEmbedder) -> None:
+    latent = generator.to_space(generator.sample(1, seed=4), "w+")
+
+    def found(weight: float) -> Tensor:
+        method = LatentOptimization(steps=25, space="w", whiten=True, latent_l2=weight)
+        step = method.find(generator, embedder, target="a cat", latent=latent).vector[:, 0]
+        return torch.linalg.lstsq(principal_axes(generator).T, step.T).solution.norm()
+
+    distances = [float(found(weight)) for weight in (0.0, 0.05, 5.0)]
+    assert distances == sorted(distances, reverse=True)
+    assert distances[2] < 0.2 * distances[0]
+
+
+def test_what_changes_sideways_is_held_back(generator: StyleGAN2, embedder: ToyEmbedder, w_plus: Latent) -> None:
+    shift = text_shift(embedder, neutral="a thing", target="a cat", templates=BARE)
+    before = embedder.embed_image(generator(w_plus))
+
+    def share(weight: float) -> float:
+        method = LatentOptimization(steps=25, sideways=weight, latent_l2=0.0)
+        edit = method.find(generator, embedder, target="a cat", neutral="a thing", latent=w_plus)
+        change = embedder.embed_image(generator(edit(w_plus))) - before
+        assert edit.provenance["neutral"] == ("a thing" if weight else None)
+        assert (change @ shift > 0).all()
+        return float((sideways(change, shift) / change.square().sum(dim=1)).mean())
+
+    assert share(20.0) < 0.8 * share(0.0)
+
+
+def test_noise_is_drawn_from_the_seed_and_is_the_same_for_every_row(
+    generator: StyleGAN2, embedder: ToyEmbedder, w_plus: Latent
+) -> None:
+    def found(latent: Latent, **options: Any) -> Tensor:
+        method = LatentOptimization(**{"steps": 5, "latent_noise": 0.5, **options})
+        return method.find(generator, embedder, target="a cat", latent=latent).vector
+
+    once = found(w_plus)
+    assert torch.equal(once, found(w_plus))
+    assert not torch.equal(once, found(w_plus, seed=1))
+    assert not torch.equal(once, found(w_plus, latent_noise=0.0))
+    torch.testing.assert_close(found(w_plus[1])[0], once[1], atol=5e-3, rtol=0)
+
+
+def test_a_second_moment_per_row_keeps_rows_apart(generator: StyleGAN2, embedder: ToyEmbedder, w_plus: Latent) -> None:
+    method = LatentOptimization(steps=5, space="w", whiten=True, second_moment="row")
+    together = method.find(generator, embedder, target="a cat", latent=w_plus)
+    for row in range(2):
+        alone = method.find(generator, embedder, target="a cat", latent=w_plus[row])
+        torch.testing.assert_close(together.vector[row], alone.vector[0], atol=1e-3, rtol=0)
+
+
+def test_sideways_needs_a_neutral_text_that_differs(
+    generator: StyleGAN2, embedder: ToyEmbedder, w_plus: Latent
+) -> None:
+    method = LatentOptimization(steps=1, sideways=0.1)
+    assert method.uses_neutral
+    assert not LatentOptimization().uses_neutral
+    with pytest.raises(OptionError, match="neutral text"):
+        method.find(generator, embedder, target="a cat", latent=w_plus)
+    with pytest.raises(PromptError):
+        method.find(generator, embedder, target="a cat", neutral="a cat", latent=w_plus)

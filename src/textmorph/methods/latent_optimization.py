@@ -10,20 +10,24 @@ import torch
 from torch import Tensor
 
 from ..augmentation import random_views
-from ..canvases.latent import LatentCanvas
+from ..canvases.latent import LatentCanvas, principal_axes
 from ..edits import Direction
 from ..errors import OptionError
 from ..fingerprint import fingerprint
 from ..generators.resolution import render_resolution
 from ..latents import Latent
-from ..losses import clip_loss, identity_loss, latent_l2
+from ..losses import clip_loss, identity_loss, latent_l2, sideways
 from ..optimization import History, optimize, ramped_learning_rate
 from ..precision import Precision, check_precision, passes_in
-from ..prompts import BARE, check_prompt, text_embedding
+from ..prompts import BARE, check_prompt, text_embedding, text_shift
 
 if TYPE_CHECKING:
     from ..embedders import Embedder, TextEmbedder
     from ..generators import Generator
+
+NOISY = 0.75
+"""Share of the steps in which the latent noise fades."""
+_CHOICES = {"space": ("w+", "s", "w"), "second_moment": ("coordinate", "row")}
 
 Preview = Callable[[int, Callable[[], Tensor], float], None]
 """Called with the step, a function that renders the image as it is then (full resolution), and the loss."""
@@ -41,7 +45,17 @@ class LatentOptimization:
         rampup, rampdown: shares of the steps in which the learning rate rises and falls.
         latent_l2: weight of the sum of squares of the change.
         identity: weight of the identity loss; 0 needs no identity network.
-        space: `w+` or `s`.
+        sideways: weight of the squared change of the image's embedding at right angles to the shift from the neutral to
+            the target text, so that little else changes; 0 needs no neutral text.
+        space: `w+` or `s`; or `w`, one step for all rows of w+, which leaves less to find than w+ and stays nearer to
+            what the mapping network makes.
+        whiten: in w and w+, step along the principal axes of w, each in units of its deviation (`principal_axes`):
+            `learning_rate`, `latent_l2` and `latent_noise` count in these, and axes along which w does not vary are
+            left out.
+        second_moment: what Adam divides the gradient by: an average for each `coordinate`, or one for each `row` of the
+            batch, so that what matters little to the loss moves little.
+        latent_noise: deviation of random steps that the latent is seen from, so that the search looks past its nearest
+            surroundings; it fades in three quarters of the steps (Karras et al. 2020, arXiv:1912.04958, App. D).
         to_rgb: in s, also move the layers that only add colour; the published code does not.
         resolution: of the image that CLIP sees; None takes the smallest that it does not have to enlarge.
         precision: of the passes through the networks: `float32`, or `bfloat16`, which is faster. The latent, the losses
@@ -49,7 +63,7 @@ class LatentOptimization:
         patience: stop a picture's search when held-out views (random crops, which the loss never sees) have not come
             closer to the text for this many steps, and return its best latent; None takes all steps, as the paper.
         num_views: held-out views.
-        seed: of the held-out views.
+        seed: of the held-out views and of the noise.
     """
 
     steps: int = 300
@@ -58,7 +72,11 @@ class LatentOptimization:
     rampdown: float = 0.25
     latent_l2: float = 0.008
     identity: float = 0.0
-    space: Literal["w+", "s"] = "w+"
+    sideways: float = 0.0
+    space: Literal["w+", "s", "w"] = "w+"
+    whiten: bool = False
+    second_moment: Literal["coordinate", "row"] = "coordinate"
+    latent_noise: float = 0.0
     to_rgb: bool = False
     resolution: int | None = None
     precision: Precision = "float32"
@@ -71,10 +89,14 @@ class LatentOptimization:
             raise OptionError(f"steps is 1 or more, learning_rate above 0, not {self.steps} and {self.learning_rate}")
         if not (0 <= self.rampup <= 1 and 0 <= self.rampdown <= 1):
             raise OptionError(f"rampup and rampdown are shares from 0 to 1, not {self.rampup} and {self.rampdown}")
-        if not (self.latent_l2 >= 0 and self.identity >= 0):
-            raise OptionError(f"weights are 0 or more, not latent_l2={self.latent_l2}, identity={self.identity}")
-        if self.space not in ("w+", "s"):
-            raise OptionError(f"space is 'w+' or 's', not {self.space!r}")
+        weights = {name: getattr(self, name) for name in ("latent_l2", "identity", "sideways", "latent_noise")}
+        if not all(weight >= 0 for weight in weights.values()):
+            raise OptionError(f"weights and noise are 0 or more, not {weights}")
+        for name, allowed in _CHOICES.items():
+            if getattr(self, name) not in allowed:
+                raise OptionError(f"{name} is one of {', '.join(allowed)}, not {getattr(self, name)!r}")
+        if self.whiten and self.space == "s":
+            raise OptionError("whiten is for the spaces w and w+; leave it out in s")
         check_precision(self.precision)
         if (self.patience is not None and self.patience < 1) or self.num_views < 1:
             raise OptionError(f"patience and num_views are 1 or more, not {self.patience} and {self.num_views}")
@@ -89,6 +111,11 @@ class LatentOptimization:
         """For edits that make another person ("Beyonce", "a child"): identity does not count."""
         return cls(**{"identity": 0.0, **options})
 
+    @property
+    def uses_neutral(self) -> bool:
+        """Whether `find` reads its neutral text."""
+        return self.sideways > 0
+
     def find(
         self,
         generator: Generator,
@@ -96,6 +123,7 @@ class LatentOptimization:
         *,
         target: str,
         latent: Latent,
+        neutral: str | None = None,
         identity_embedder: Embedder | None = None,
         templates: Sequence[str] | None = None,
         callback: Preview | None = None,
@@ -106,7 +134,9 @@ class LatentOptimization:
 
         Args:
             target: what the picture should show.
-            latent: where to start, [B, ...]; in any space up to `space`. Each row is optimised by itself.
+            latent: where to start, [B, ...]; in any space up to `space`, also in w+ for w. Each row is optimised by
+                itself.
+            neutral: what the picture shows already; needed where `sideways` is above 0, and not looked at otherwise.
             identity_embedder: needed where `identity` is above 0.
             templates: the text is averaged over these; None takes it as it is, as the paper.
             callback: for previews.
@@ -114,26 +144,34 @@ class LatentOptimization:
             stop: asked after each step; True ends, with what has been reached.
 
         Returns:
-            A direction with one vector per row, the end minus the start: strength 1 is the result.
+            A direction with one vector per row, the end minus the start: strength 1 is the result. In w+ or s.
 
         Raises:
-            OptionError: an identity loss without an identity network.
-            SpaceError: the latent is in s, and `space` is w+.
-            PromptError: an empty or over-long text.
+            OptionError: an identity loss without an identity network, or `sideways` without a neutral text.
+            SpaceError: the latent is in s, and `space` is not.
+            PromptError: an empty or over-long text, or a neutral one that means the same.
         """
+        templates = BARE if templates is None else templates
         if self.identity and identity_embedder is None:
             raise OptionError("an identity loss needs an identity network; give identity_embedder, or identity=0")
+        if self.sideways and neutral is None:
+            raise OptionError("sideways is measured from a neutral text; give neutral, or sideways=0")
         viewers = [embedder, identity_embedder] if self.identity and identity_embedder is not None else [embedder]
         canvas = self._canvas(generator, latent, viewers)
-        text = text_embedding(embedder, target, templates=BARE if templates is None else templates)
+        text = text_embedding(embedder, target, templates=templates)
+        shift = None
+        if self.sideways and neutral is not None:
+            shift = text_shift(embedder, neutral=neutral, target=target, templates=templates)
         with torch.no_grad():
-            person = self._seen_by(viewers[1:], canvas)  # before the edit; nobody, where identity does not count
+            before = self._seen_by(viewers, canvas) if self.identity or self.sideways else []
 
         def loss(step: int) -> Tensor:
-            seen, *now = self._seen_by(viewers, canvas)
-            loss = clip_loss(seen, text) + self.latent_l2 * latent_l2(canvas.offset)
-            for one, before in zip(now, person, strict=True):
-                loss = loss + self.identity * identity_loss(one, before)
+            seen = self._seen_by(viewers, canvas, self._nudge(canvas, step))
+            loss = clip_loss(seen[0], text) + self.latent_l2 * latent_l2(canvas.coordinates)
+            if shift is not None:
+                loss = loss + self.sideways * sideways(seen[0] - before[0], shift)
+            for now, then in zip(seen[1:], before[1:], strict=True):
+                loss = loss + self.identity * identity_loss(now, then)
             return loss  # [B]
 
         offset, history = self._run(canvas, loss, embedder, text, callback, progress, stop)
@@ -141,7 +179,8 @@ class LatentOptimization:
             "method": "optimize",
             "options": asdict(self),
             "target": check_prompt(target),
-            "templates": list(BARE if templates is None else templates),
+            "neutral": check_prompt(neutral) if self.sideways and neutral is not None else None,
+            "templates": list(templates),
             "steps": history.steps,
             "loss": history.losses[-1] / len(latent),
             "resolution": canvas.resolution,
@@ -149,7 +188,7 @@ class LatentOptimization:
             "embedder": fingerprint(embedder),
             "identity_embedder": fingerprint(identity_embedder) if self.identity else None,
         }
-        return Direction(offset, self.space, provenance)
+        return Direction(offset, canvas.start.space, provenance)
 
     def paint(
         self,
@@ -170,32 +209,45 @@ class LatentOptimization:
             templates, callback, progress: as in `find`.
 
         Returns:
-            One latent per row of `start`, in `space`.
+            One latent per row of `start`, in w+ or s.
         """
         start = Latent(generator.mean_w[None], "w") if start is None else start
         canvas = self._canvas(generator, start, [embedder])
         text = text_embedding(embedder, target, templates=BARE if templates is None else templates)
 
         def loss(step: int) -> Tensor:
-            return clip_loss(self._seen_by([embedder], canvas)[0], text)
+            return clip_loss(self._seen_by([embedder], canvas, self._nudge(canvas, step))[0], text)
 
         offset, _ = self._run(canvas, loss, embedder, text, callback, progress)
         return canvas.start + offset
 
-    def _seen_by(self, viewers: Sequence[Embedder], canvas: LatentCanvas) -> list[Tensor]:
+    def _seen_by(self, viewers: Sequence[Embedder], canvas: LatentCanvas, nudge: Tensor | None = None) -> list[Tensor]:
         """What each viewer sees on the canvas now, [B, D]."""
         if not viewers:
             return []
         with passes_in(self.precision, canvas.offset.device):
-            image = canvas()
+            image = canvas(nudge)
             rows = [viewer.embed_image(image) for viewer in viewers]
         return [row.to(canvas.offset) for row in rows]
 
     def _canvas(self, generator: Generator, latent: Latent, viewers: Sequence[object]) -> LatentCanvas:
-        start = generator.to_space(latent, self.space)
-        resolution = self.resolution or render_resolution(generator, *viewers)
-        mask = generator.style_layout.mask(to_rgb=self.to_rgb) if self.space == "s" else None
-        return LatentCanvas(generator, start, resolution=resolution, mask=mask)
+        start = generator.to_space(latent, "s" if self.space == "s" else "w+")
+        return LatentCanvas(
+            generator,
+            start,
+            resolution=self.resolution or render_resolution(generator, *viewers),
+            mask=generator.style_layout.mask(to_rgb=self.to_rgb) if self.space == "s" else None,
+            axes=principal_axes(generator) if self.whiten else None,
+            shared=self.space == "w",
+        )
+
+    def _nudge(self, canvas: LatentCanvas, step: int) -> Tensor | None:
+        """The noise of a step, the same for every row of the batch; None without."""
+        scale = self.latent_noise * max(0.0, 1 - step / (NOISY * self.steps)) ** 2
+        if not scale:
+            return None
+        random = torch.Generator().manual_seed(self.seed * 100_003 + step)
+        return (torch.randn(canvas.coordinates.shape[1:], generator=random) * scale).to(canvas.coordinates)
 
     def _run(
         self,
@@ -229,7 +281,7 @@ class LatentOptimization:
 
         history = optimize(
             canvas.parameters(), loss, steps=self.steps, learning_rate=self.learning_rate, schedule=schedule,
-            callback=report, stop=ends,
+            second_moment=self.second_moment, callback=report, stop=ends,
         )  # fmt: skip
         return (canvas.offset.detach().clone() if held_out is None else held_out.best), history
 
