@@ -12,7 +12,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from textmorph.editor import Editor
 from textmorph.files import write_bytes
 from textmorph.fingerprint import fingerprint
 from textmorph.memory import keep_memory
-from textmorph.probing import FIRST_LOOK, Prober, angle_error, bank_shards, plan_bank, unit_rows
+from textmorph.probing import FIRST_LOOK, PRECISIONS, Prober, angle_error, bank_shards, plan_bank, unit_rows
 from textmorph.prompts import text_shift
 from textmorph.screening import PRESETS, Screen, Screening
 
@@ -338,20 +338,23 @@ def channels_stage(banks: Banks) -> dict[str, Any] | None:
     return found
 
 
-def given_stage(banks: Banks, *, texts: int = 3) -> dict[str, Any]:
+def given_stage(banks: Banks) -> dict[str, Any]:
     """Screening against the bank that the domain comes with, at the very samples of that bank.
 
-    It costs no exact bank, and leaves nothing to chance: where the two differ, it is by the method.
+    It costs no exact bank, and leaves little to chance: differences alone are taken at fewer samples. In the precision
+    of the bank.
     """
     bank = banks.editor.domain.bank
     if bank is None:
         raise SystemExit("this domain comes without a bank")
     info, shifts = bank.info, banks.shifts
-    num = int(info["num_samples"])
+    num, usual = int(info["num_samples"]), PRESETS["screen"]
     how = Screening(
-        num_samples=num, num_lengths=num, sketch=48, candidates=2, most=200, num_differences=4, defined_at=num
-    )
+        num_samples=num, num_lengths=num, sketch=usual.sketch, candidates=usual.candidates, most=usual.most,
+        num_differences=min(num, usual.num_differences), defined_at=num,
+    )  # fmt: skip
     options = {name: info[name] for name in ("seed", "truncation", "num_statistics", "max_resolution", "to_rgb")}
+    options["autocast"] = PRECISIONS.get(info["autocast"])
     screen = Screen(banks.generator, banks.embedder, how, batch_size=64, **options)
     exact = bank.effects.float() @ shifts.t()  # [P, T]
     found: dict[str, Any] = {"bank": info, "screening": asdict(how), "prompts": banks.prompts}
@@ -361,9 +364,8 @@ def given_stage(banks: Banks, *, texts: int = 3) -> dict[str, Any]:
     found["first"] = compared(first, exact)
     found["recall_at_50"] = [_recall(first, exact, 50, m) for m in (50, 75, 100, 150, 200, 300)]
     print(found["first"], found["recall_at_50"], flush=True)
-    refined = torch.stack([screen.relevance(shift, num_channels=50) for shift in shifts[:texts]], dim=1)
-    found["refined"] = {"texts": texts, **compared(refined, exact[:, :texts])}
-    found["first_of_the_same_texts"] = compared(first[:, :texts], exact[:, :texts])
+    refined = torch.stack([screen.relevance(shift, num_channels=50) for shift in shifts], dim=1)
+    found["refined"] = compared(refined, exact)
     print(found["refined"], flush=True)
     return found
 
@@ -412,7 +414,7 @@ def _recall(found: Tensor, exact: Tensor, count: int, among: int) -> dict[str, f
 
 
 def judged(banks: Banks, portraits: int, tell: Callable[[str], None] = print) -> dict[str, Any]:
-    """Hit, leak and identity of edits by the exact bank, by screening and without a bank; paired differences."""
+    """Hit, leak and identity of edits by the domain's exact bank, screened and without a bank; paired differences."""
     from recipes.portraits.bundle import JUDGES
     from recipes.portraits.report import load_attribute_judge
     from textmorph import load_identity
@@ -420,13 +422,9 @@ def judged(banks: Banks, portraits: int, tell: Callable[[str], None] = print) ->
     from .edit_run import Bench, Judges, Settings, run
     from .edit_scores import interval, joined, judge_edits
 
-    units = banks.units()
-    if units is None:
-        raise SystemExit("the exact bank is not complete; run the stage channels first")
-    path = banks.folder / f"exact-{banks.num}.safetensors"
-    banks.bank(units).save(path, overwrite=True)
     domain = banks.editor.domain
-    with_exact = replace(domain, files={**domain.files, "bank": str(path.resolve())})
+    if domain.bank is None:
+        raise SystemExit("this domain comes without a bank")
     judges = Judges(
         attributes=load_attribute_judge(), identity=load_identity(JUDGES / "identity.safetensors"),
         witness=domain.witness,
@@ -434,7 +432,7 @@ def judged(banks: Banks, portraits: int, tell: Callable[[str], None] = print) ->
     tables: dict[str, dict[str, Any]] = {}
     for choice in ("auto", "screen", "none"):
         settings = Settings(portraits=portraits, ways=("global",), options={"global": {"bank": choice}})
-        bench = Bench(editor=Editor(with_exact), judges=judges, settings=settings, folder=banks.folder / choice)
+        bench = Bench(editor=banks.editor, judges=judges, settings=settings, folder=banks.folder / choice)
         parts = run(bench, say=lambda text, choice=choice: tell(f"{choice}: {text}"))["global"]
         base = bench.sitters.views["inverted"].attributes
         rows = [
@@ -446,7 +444,11 @@ def judged(banks: Banks, portraits: int, tell: Callable[[str], None] = print) ->
         ]  # fmt: skip
         tables[choice] = joined(rows)
     groups = np.tile(np.arange(portraits), len(TASKS))
-    out: dict[str, Any] = {"portraits": portraits, "edits": int(np.isfinite(tables["auto"]["hit"]).sum())}
+    out: dict[str, Any] = {
+        "portraits": portraits,
+        "bank": domain.bank.info,
+        "edits": int(np.isfinite(tables["auto"]["hit"]).sum()),
+    }
     for name in ("hit", "leak", "identity"):
         out[name] = {choice: interval(table[name], groups) for choice, table in tables.items()}
         for choice in ("screen", "none"):

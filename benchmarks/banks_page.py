@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from .speed_steps import CLIP_MULTIPLY_ADDS, multiply_adds
+
 PAGE = Path("docs/banks.md")
 RESULTS = Path("benchmarks/results")
 BEGIN, END = "<!-- figures: benchmarks/banks_page.py -->", "<!-- end of figures -->"
@@ -58,8 +60,9 @@ def _times(found: Mapping[str, Any] | None) -> str:
 From these follow, by counting passes, for banks of 100 samples: the plain definition takes {_time(costs["plain"])}; the
 exact bank {_time(exact["seconds"])} ({exact["plain_over_this"]:.1f} times less), in bfloat16 {_time(short["seconds"])}
 ({short["plain_over_this"]:.1f}); a bank for all texts by gradients {_time(screen["sketch"])}
-({screen["plain_over_sketch"]:.0f} times less than the plain one; goal: 30); a first text without a bank
-{_time(none["first_text"])}, each further one {_time(none["next_text_at_most"])} at most."""
+({screen["plain_over_sketch"]:.0f} times less than the plain one); screened, with the differences of a first text's best
+candidates, {_time(screen["first_text"])} ({screen["plain_over_first_text"]:.0f} times less; goal: 30); a first text
+without a bank {_time(none["first_text"])}, each further one {_time(none["next_text_at_most"])} at most."""
 
 
 def _agreement(found: Mapping[str, Any] | None) -> str:
@@ -67,10 +70,8 @@ def _agreement(found: Mapping[str, Any] | None) -> str:
         return "How well gradients agree with the exact bank was not measured."
     num = found["bank"]["num_samples"]
     rows = [_row(title, found[way]) for way, title in WAYS.items()]
-    refined = found["refined"]
-    title = f"the first {refined['texts']} texts"
-    rows.append(_row(f"slopes, {title}", found["first_of_the_same_texts"]))
-    rows.append(_row(f"slopes, then differences of the best, {title}", {**refined, "rank_correlation": None}))
+    taken = found["screening"]["num_differences"]
+    rows.append(_row(f"screened: differences at {taken} samples", {**found["refined"], "rank_correlation": None}))
     among = {one["among"]: one["share"] for one in found["recall_at_50"]}
     return f"""Agreement with the exact bank that the domain comes with ({num} samples), at the same samples, so that
 nothing is left to chance but the method; means over {len(found["prompts"])} prompts that nothing was trained on:
@@ -133,6 +134,18 @@ def _large(found: Mapping[str, Any]) -> str:
         "hides more than those of a trained generator. No ratio is claimed: "
         f"{found['rule'][0].lower()}{found['rule'][1:]}, and a plain render takes {probes['plain']['median'] / 2:.1f} s here."
     ]
+    work = 2 * (multiply_adds(cosine["resolution"]["of"]) + CLIP_MULTIPLY_ADDS)
+    rates = found["multiply_adds_a_second"]
+    shares = [
+        f"{work / probes[f'ours {kind}']['median'] / rates[kind]:.0%} of the {rates[kind]:.0f}·10⁹ that a large matrix "
+        f"product reaches in {kind}"
+        for kind in ("float32", "bfloat16")
+    ]
+    lines.append(
+        f"What bounds it is arithmetic: two pictures of 256 px, drawn and seen whole, take {work:.0f}·10⁹ multiply-adds, "
+        f"CLIP {2 * CLIP_MULTIPLY_ADDS / work:.0%} of them. By that count a channel at one sample runs at {shares[0]}, "
+        f"and at {shares[1]}; layers that are shared between channels count as if they were computed each time."
+    )
     for precision, one in found.get("no-bank", {}).items():
         lines.append(
             f"A direction without a bank for a 256 px generator nobody has prepared takes {one['seconds']:.0f} s in "

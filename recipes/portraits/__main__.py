@@ -44,7 +44,7 @@ STAGES = {
     "clip": Stage("the small CLIP", 65, 5, ("clip:train_clip", "clip")),
     "clip_words": Stage("its words, with the vision tower standing still", 60, 5, ("clip:train_words", "clip")),
     "generator": Stage("StyleGAN2, regressed from records; z is wired", 165, 10, ("generator:train_generator",)),
-    "details": Stage("finish what changes few pixels: wrinkles, earrings", 50, 5, ("generator:train_details",)),
+    "details": Stage("finish what changes few pixels: wrinkles, earrings", 60, 5, ("generator:train_details",)),
     "adversarial": Stage(
         "finish it, and its mapping, against a discriminator",
         2000,

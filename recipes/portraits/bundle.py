@@ -14,6 +14,7 @@ from torch import nn
 
 from textmorph import load_domain
 from textmorph.checkpoints import native
+from textmorph.jobs.engine import ProcessEngine
 from textmorph.layers.ir_se import ResidualBlock
 from textmorph.shards import make_bank, make_corpus
 
@@ -25,7 +26,7 @@ from .training import countdown
 DOMAIN = Path("src/textmorph/assets/portraits")
 JUDGES = Path("recipes/portraits/judges")
 TUNED = Path("recipes/portraits/tuned.json")
-BANK_SAMPLES = 16
+BANK_SAMPLES = 32
 CORPUS_SIZE = 1000
 SAMPLES = 6
 TRUNCATION, TO_RGB = 1.0, True
@@ -64,20 +65,22 @@ def write_generator_and_clip() -> None:
 
 
 def write_bank_and_corpus() -> None:
-    """Build the channel bank and the corpus with the networks of the folder; stopped, it goes on."""
+    """Build channel bank and corpus with the networks of the folder, a process per thread; stopped, it goes on."""
     write_generator_and_clip()
     write_toml()
     domain, parts = load_domain(DOMAIN), data.RUNS / "bank"
     parts.mkdir(parents=True, exist_ok=True)
+    engine = ProcessEngine(workers=torch.get_num_threads())
     bank = make_bank(
         domain, parts / "bank.safetensors", num_samples=BANK_SAMPLES, truncation=TRUNCATION, to_rgb=TO_RGB, seed=21,
-        autocast=torch.bfloat16, overwrite=True, progress=countdown("bank"),
+        autocast=torch.bfloat16, engine=engine, overwrite=True, progress=countdown("bank"),
     )  # fmt: skip
     bank.save(DOMAIN / "bank.safetensors", overwrite=True, dtype=torch.float16)
     corpus = parts / "corpus.safetensors"
     make_corpus(
-        domain, corpus, num=CORPUS_SIZE, truncation=TRUNCATION, seed=22, overwrite=True, progress=countdown("corpus")
-    )
+        domain, corpus, num=CORPUS_SIZE, truncation=TRUNCATION, seed=22, engine=engine, overwrite=True,
+        progress=countdown("corpus"),
+    )  # fmt: skip
     shutil.copyfile(corpus, DOMAIN / "corpus.safetensors")
     write_toml()
 
@@ -123,8 +126,8 @@ def write_toml(**found: Any) -> None:
     TUNED.write_text(json.dumps(tuned, indent=2, sort_keys=True) + "\n")
     templates = ",\n".join(f"    {json.dumps(t)}" for t in captions.TEMPLATES)
     witness = 'witness = "witness"\n' if (DOMAIN / "witness").exists() else ""
-    mapper = "".join(f"{name} = {json.dumps(value)}\n" for name, value in sorted(tuned.pop("mapper", {}).items()))
-    numbers = "".join(f"{name} = {json.dumps(value)}\n" for name, value in sorted(tuned.items()))
+    tables = "".join(f"[{name}]\n{_lines(tuned.pop(name))}\n" for name in ("mapper", "optimize") if name in tuned)
+    numbers = _lines(tuned)
     hashed = sorted(f for f in DOMAIN.glob("*.safetensors"))
     hashes = "".join(f'"{f.name}" = "{hashlib.sha256(f.read_bytes()).hexdigest()}"\n' for f in hashed)
     (DOMAIN / "domain.toml").write_text(
@@ -147,11 +150,13 @@ to_rgb = {json.dumps(TO_RGB)}
 {templates},
 ]
 
-[mapper]
-{mapper}
-[hashes]
+{tables}[hashes]
 {hashes}"""
     )
+
+
+def _lines(values: dict[str, Any]) -> str:
+    return "".join(f"{name} = {json.dumps(value)}\n" for name, value in sorted(values.items()))
 
 
 def _network(path: Path, network: Any, kind: str, architecture: str, **provenance: str) -> None:

@@ -75,7 +75,7 @@ class Screening:
 
 PRESETS = {
     "none": Screening(),
-    "screen": Screening(num_samples=100, num_lengths=100, sketch=48, candidates=2.0, most=200, num_differences=8),
+    "screen": Screening(num_samples=100, num_lengths=100, sketch=48, candidates=4.0, most=200, num_differences=16),
 }
 
 
