@@ -209,6 +209,7 @@ def _how(results: Mapping[str, Any]) -> list[str]:
     versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
     networks = ", ".join(f"{name} `{found}`" for name, found in about["fingerprints"].items() if found)
     judges = ", ".join(f"{name} `{found}`" for name, found in about["judges"].items() if found)
+    steps = settings["optimize_steps"] or "the domain's number of"
     return [
         "## How it ran",
         "",
@@ -216,7 +217,7 @@ def _how(results: Mapping[str, Any]) -> list[str]:
         f"{machine['load']} when the results were put together; {versions}; seed {settings['seed']}; commit "
         f"{', '.join(about['commits'])}; {about['date']}.",
         "Seconds are one edit of an inverted portrait, its search for a strength included; inversion takes another "
-        f"{inversion:.2f} s, in a batch. Latent optimisation: {settings['optimize_steps']} steps at most (the paper: "
+        f"{inversion:.2f} s, in a batch. Latent optimisation: {steps} steps at most (the paper: "
         f"200 to 300), several portraits at a time. Networks: {networks}. Judges: {judges}.",
     ]
 

@@ -28,7 +28,6 @@ from textmorph.evaluation import change_outside
 from textmorph.files import write_bytes
 from textmorph.fingerprint import fingerprint
 from textmorph.latents import Latent
-from textmorph.methods.latent_optimization import LatentOptimization
 from textmorph.plans import Plan
 from textmorph.prompts import text_embedding
 from textmorph.sources import Source
@@ -87,7 +86,7 @@ class Settings:
     Args:
         portraits: held-out portraits, from `first` on; rows of the set "test".
         optimize_portraits: how many of them latent optimisation edits, which takes far longer.
-        optimize_steps, optimize_patience: of latent optimisation; the rest as its `keep_person`.
+        optimize_steps, optimize_patience: of latent optimisation; None takes the domain's, or the method's own.
         refine: optimisation steps after the encoder.
         seed: of methods and captions.
         options: method → further options.
@@ -98,8 +97,8 @@ class Settings:
     tasks: tuple[str, ...] = tuple(TASKS)
     ways: tuple[str, ...] = tuple(WAYS)
     optimize_portraits: int = 12
-    optimize_steps: int = 100
-    optimize_patience: int = 25
+    optimize_steps: int | None = None
+    optimize_patience: int | None = None
     refine: int = 0
     seed: int = 0
     split: str = "withheld"
@@ -111,11 +110,9 @@ class Settings:
 
     def method_options(self, method: str) -> dict[str, Any]:
         """The options of the editor for a method."""
-        given = dict(self.options.get(method, {}))
-        if method != "optimize":
-            return given
-        preset = LatentOptimization.keep_person(steps=self.optimize_steps, patience=self.optimize_patience)
-        return {"steps": preset.steps, "patience": preset.patience, "identity": preset.identity, **given}
+        steps = {"steps": self.optimize_steps, "patience": self.optimize_patience} if method == "optimize" else {}
+        asked = {name: value for name, value in steps.items() if value is not None}
+        return {**asked, **self.options.get(method, {})}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

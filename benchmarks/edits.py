@@ -120,12 +120,11 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--optimize-steps",
         type=int,
-        default=usual.optimize_steps,
         metavar="N",
-        help=f"(default {usual.optimize_steps})",
+        help="(default: the domain's)",
     )
-    add("--optimize-patience", type=int, default=usual.optimize_patience, metavar="N",
-        help=f"stop early after so many steps without gain (default: {usual.optimize_patience})")  # fmt: skip
+    add("--optimize-patience", type=int, metavar="N",
+        help="stop early after so many steps without gain (default: the domain's)")  # fmt: skip
     add("--refine", type=int, default=usual.refine, metavar="N", help="steps after the encoder (default: 0)")
     add("--seed", type=int, default=usual.seed, help="(default: 0)")
     add("--curve", action="store_true", help="global directions at fixed strengths, on validation portraits")

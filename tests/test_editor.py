@@ -91,6 +91,8 @@ def test_step_by_step_gives_the_same_as_the_editor(editor: Editor, photo: torch.
     [
         ("global", {}), ("svm", SVM), ("optimize", {"steps": 4, "patience": 2}),
         ("optimize", {"steps": 4, "precision": "bfloat16"}),
+        ("optimize", {"steps": 4, "space": "w", "whiten": True, "second_moment": "row", "latent_noise": 0.5,
+                      "sideways": 0.3}),
     ],
 )  # fmt: skip
 def test_a_picture_is_made_again_bit_for_bit_from_its_png(
@@ -102,6 +104,41 @@ def test_a_picture_is_made_again_bit_for_bit_from_its_png(
     assert result.record["edits"][0]["values"].items() >= options.items()
     assert torch.equal(again.image, result.image)
     assert torch.equal(read_image(tmp_path / "out.png"), read_image(_saved(again, tmp_path / "again.png")))
+
+
+def test_latent_optimisation_takes_the_domains_values_and_its_records_keep_their_own(
+    editor: Editor, photo: torch.Tensor
+) -> None:
+    usual = {"steps": 3, "space": "w", "whiten": True, "sideways": 0.5, "to_rgb": True, "identity": 0.1}
+    tuned = Editor(replace(editor.domain, optimize=usual))
+    result = tuned.edit(photo, WISH, method="optimize", steps=2, strength=1.0)
+    told = result.record["edits"][0]
+    assert told["values"].items() >= (usual | {"steps": 2}).items()  # an option goes before both
+    assert told["neutral"] == "a person"
+    assert torch.equal(tuned.replay(result.record).image, result.image)
+    assert torch.equal(editor.replay(result.record).image, result.image)  # the record alone decides
+    plain = editor.edit(photo, WISH, method="optimize", steps=2, strength=1.0)
+    assert (plain.record["edits"][0]["neutral"], plain.record["edits"][0]["values"]["space"]) == (None, "w+")
+    assert not torch.equal(plain.image, result.image)
+    for name in ("sideways", "space", "whiten", "second_moment", "latent_noise"):  # a record from before these were
+        del plain.record["edits"][0]["values"][name]
+    assert torch.equal(tuned.replay(plain.record).image, plain.image)
+    assert not tuned.plan(WISH, method="global").wish.values.keys() & {"space", "whiten"}
+
+
+def test_latent_optimisation_reads_a_neutral_text_only_where_it_is_measured_from_one(editor: Editor) -> None:
+    with pytest.raises(OptionError, match="takes no neutral"):
+        editor.plan(WISH, method="optimize", neutral="hair")
+    assert editor.plan(WISH, method="optimize", neutral="hair", sideways=0.1).wish.neutral == "hair"
+
+
+def test_a_domains_values_that_no_method_has_are_refused(editor: Editor) -> None:
+    wrong = Editor(replace(editor.domain, optimize={"speed": 3}))
+    with pytest.raises(DomainError, match=r"\[optimize\] has no speed"):
+        wrong.plan(WISH, method="optimize")
+    lonely = replace(editor.domain, optimize={"identity": 0.1}, files={**editor.domain.files})
+    del lonely.files["identity"]
+    assert Editor(lonely).plan(WISH, method="optimize").wish.values["identity"] == 0  # there is no net to ask
 
 
 def _saved(result: Any, path: Path) -> Path:
