@@ -52,15 +52,32 @@ def modulated_layer(
         return _modulated_layer_of_one(x, scale, weight, style, bias, noise, up=up, clamp=clamp), None
     x = _nhwc(_conv(scale_channels(x, style if scale is None else style * scale), weight, up=up))
     scale = demodulation(weight, style)  # [B, O]
-    x = x + (bias / scale)[:, None, None].to(x.dtype)
-    if noise is not None:
-        x = torch.addcmul(x, noise[:, :, None].to(x.dtype), (1 / scale)[:, None, None].to(x.dtype))
-    x = F.leaky_relu_(x, 0.2)
+    shape = x.shape
+    x = F.leaky_relu_(_add_bias_and_noise(x.flatten(1, 2), scale, bias, noise), 0.2)  # [B, H'W', O]
     scale = scale * _GAIN
     if clamp is not None:
-        limit = (clamp / scale)[:, None, None].to(x.dtype)
+        limit = (clamp / scale)[:, None].to(x.dtype)
         x = x.clamp(-limit, limit)
-    return _nchw(x), scale
+    return _nchw(x.view(shape)), scale
+
+
+def _add_bias_and_noise(x: Tensor, scale: Tensor, bias: Tensor, noise: Tensor | None) -> Tensor:
+    """x + (bias + noise) / scale, for features [B, P, O] of P pixels.
+
+    Args:
+        scale: [B, O].
+        bias: [O].
+        noise: the same for every sample, [H', W'].
+    """
+    if noise is None:
+        return x + (bias / scale)[:, None].to(x.dtype)
+    if not has_gradient(x, scale, bias, noise):
+        x = x + (bias / scale)[:, None].to(x.dtype)
+        return torch.addcmul(x, noise.reshape(-1, 1).to(x.dtype), (1 / scale)[:, None].to(x.dtype))
+    # A product of two thin matrices: its gradient is one too, which reads the features once and writes none.
+    pixels = torch.stack([torch.ones_like(noise), noise], dim=2).view(1, -1, 2)  # [1, P, 2]
+    channels = torch.stack([bias / scale, 1 / scale], dim=1)  # [B, 2, O]
+    return torch.baddbmm(x, pixels.expand(len(x), -1, -1).to(x.dtype), channels.to(x.dtype))
 
 
 def _modulated_layer_of_one(
