@@ -63,6 +63,10 @@ class Way:
     neutral: str = "domain"
     options: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def is_variant(self) -> bool:
+        return self.neutral != "domain" or bool(self.options)
+
 
 WAYS = {
     "none": Way(title="no edit (control)"),
@@ -86,6 +90,7 @@ class Settings:
     Args:
         portraits: held-out portraits, from `first` on; rows of the set "test".
         optimize_portraits: how many of them latent optimisation edits, which takes far longer.
+        variant_portraits: how many are edited with other neutral texts and other retrieval.
         optimize_steps, optimize_patience: of latent optimisation; None takes the domain's, or the method's own.
         refine: optimisation steps after the encoder.
         seed: of methods and captions.
@@ -97,6 +102,7 @@ class Settings:
     tasks: tuple[str, ...] = tuple(TASKS)
     ways: tuple[str, ...] = tuple(WAYS)
     optimize_portraits: int = 12
+    variant_portraits: int = 25
     optimize_steps: int | None = None
     optimize_patience: int | None = None
     refine: int = 0
@@ -106,7 +112,9 @@ class Settings:
 
     def count(self, way: str) -> int:
         """Portraits that a way edits."""
-        return min(self.portraits, self.optimize_portraits) if WAYS[way].method == "optimize" else self.portraits
+        if WAYS[way].method == "optimize":
+            return min(self.portraits, self.optimize_portraits)
+        return min(self.portraits, self.variant_portraits) if WAYS[way].is_variant else self.portraits
 
     def method_options(self, method: str) -> dict[str, Any]:
         """The options of the editor for a method."""

@@ -31,7 +31,7 @@ RUNS = Path("runs/benchmarks/edits")
 RESULTS = Path("benchmarks/results")
 IMAGES = Path("docs/images")
 DOMAIN = "portraits"
-OPTIMIZATION = ("optimize_portraits", "optimize_steps", "optimize_patience")
+SMALLER = ("optimize_portraits", "variant_portraits", "optimize_steps", "optimize_patience")
 
 
 def benchmark(
@@ -47,7 +47,7 @@ def benchmark(
     write_bytes(results / "edits.json", (json.dumps(found, indent=1) + "\n").encode(), overwrite=True)
     write_bytes(results / "edits.md", markdown(found).encode(), overwrite=True)
     for way, made in parts.items():
-        if WAYS[way].method and WAYS[way].neutral == "domain" and not WAYS[way].options:
+        if WAYS[way].method and not WAYS[way].is_variant:
             with written_whole(images / f"edits-{way}.jpg", overwrite=True) as path:
                 sheet(bench, made).save(path, quality=86, optimize=True)
     if "global" in parts:
@@ -88,7 +88,7 @@ def main(words: Sequence[str] | None = None) -> None:
         published = fixed == CurveSettings() and arguments.domain == DOMAIN
         results = arguments.results or (RESULTS if published else RUNS / "part")
         return curve(editor, judges, fixed, results=results, folder=RUNS / "curve")
-    optimization = {name: getattr(arguments, name) for name in OPTIMIZATION}
+    optimization = {name: getattr(arguments, name) for name in SMALLER}
     settings = Settings(
         portraits=arguments.portraits, first=arguments.first or 0, tasks=arguments.prompts, ways=arguments.methods,
         refine=arguments.refine, seed=arguments.seed, **optimization,
@@ -117,12 +117,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--methods", type=_names(WAYS), default=usual.ways, metavar="A,B", help="see below (default: all)")
     add("--optimize-portraits", type=int, default=usual.optimize_portraits, metavar="N",
         help=f"for latent optimisation, which takes far longer (default: {usual.optimize_portraits})")  # fmt: skip
-    add(
-        "--optimize-steps",
-        type=int,
-        metavar="N",
-        help="(default: the domain's)",
-    )
+    add("--variant-portraits", type=int, default=usual.variant_portraits, metavar="N",
+        help=f"with other neutral texts and other retrieval (default: {usual.variant_portraits})")  # fmt: skip
+    add("--optimize-steps", type=int, metavar="N", help="(default: the domain's)")
     add("--optimize-patience", type=int, metavar="N",
         help="stop early after so many steps without gain (default: the domain's)")  # fmt: skip
     add("--refine", type=int, default=usual.refine, metavar="N", help="steps after the encoder (default: 0)")
