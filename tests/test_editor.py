@@ -91,8 +91,8 @@ def test_step_by_step_gives_the_same_as_the_editor(editor: Editor, photo: torch.
     [
         ("global", {}), ("svm", SVM), ("optimize", {"steps": 4, "patience": 2}),
         ("optimize", {"steps": 4, "precision": "bfloat16"}),
-        ("optimize", {"steps": 4, "space": "w", "whiten": True, "second_moment": "row", "latent_noise": 0.5,
-                      "sideways": 0.3}),
+        ("optimize", {"steps": 4, "space": "w", "axes": "independent", "second_moment": "row", "latent_noise": 0.5,
+                      "sideways": 0.3, "head_start": 2.0, "shrinkage": 0.3}),
     ],
 )  # fmt: skip
 def test_a_picture_is_made_again_bit_for_bit_from_its_png(
@@ -109,7 +109,15 @@ def test_a_picture_is_made_again_bit_for_bit_from_its_png(
 def test_latent_optimisation_takes_the_domains_values_and_its_records_keep_their_own(
     editor: Editor, photo: torch.Tensor
 ) -> None:
-    usual = {"steps": 3, "space": "w", "whiten": True, "sideways": 0.5, "to_rgb": True, "identity": 0.1}
+    usual = {
+        "steps": 3,
+        "space": "w",
+        "axes": "independent",
+        "head_start": 1.0,
+        "sideways": 0.5,
+        "to_rgb": True,
+        "identity": 0.1,
+    }
     tuned = Editor(replace(editor.domain, optimize=usual))
     result = tuned.edit(photo, WISH, method="optimize", steps=2, strength=1.0)
     told = result.record["edits"][0]
@@ -120,10 +128,17 @@ def test_latent_optimisation_takes_the_domains_values_and_its_records_keep_their
     plain = editor.edit(photo, WISH, method="optimize", steps=2, strength=1.0)
     assert (plain.record["edits"][0]["neutral"], plain.record["edits"][0]["values"]["space"]) == (None, "w+")
     assert not torch.equal(plain.image, result.image)
-    for name in ("sideways", "space", "whiten", "second_moment", "latent_noise"):  # a record from before these were
+    for name in (
+        "sideways",
+        "axes",
+        "second_moment",
+        "latent_noise",
+        "head_start",
+        "shrinkage",
+    ):  # a record from before these were
         del plain.record["edits"][0]["values"][name]
     assert torch.equal(tuned.replay(plain.record).image, plain.image)
-    assert not tuned.plan(WISH, method="global").wish.values.keys() & {"space", "whiten"}
+    assert not tuned.plan(WISH, method="global").wish.values.keys() & {"space", "axes"}
 
 
 def test_latent_optimisation_reads_a_neutral_text_only_where_it_is_measured_from_one(editor: Editor) -> None:

@@ -7,8 +7,10 @@ import torch
 from safetensors.torch import load_file
 
 from textmorph.canvases import CANVASES, Canvas
-from textmorph.canvases.latent import LatentCanvas, principal_axes
+from textmorph.canvases.axes import independent_axes, principal_axes
+from textmorph.canvases.latent import LatentCanvas
 from textmorph.errors import EditError, OptionError
+from textmorph.latents import Latent
 from textmorph.optimization import optimize, ramped_learning_rate
 
 from .toys import toy_generator
@@ -95,7 +97,8 @@ def test_a_latent_canvas_starts_at_its_latent_and_moves_only_what_it_may() -> No
     mask = generator.style_layout.mask()
     canvas = LatentCanvas(generator, style, resolution=8, mask=mask)
     assert isinstance(canvas, Canvas)
-    assert torch.equal(canvas(), generator(style, resolution=8))
+    with torch.no_grad():
+        assert torch.equal(canvas(), generator(style, resolution=8))
     optimize(canvas.parameters(), lambda step: canvas().mean(dim=(1, 2, 3)), steps=5, learning_rate=0.1)
     moved = canvas.latent.value - style.value
     assert moved[:, mask].count_nonzero() > 0
@@ -162,3 +165,49 @@ def test_a_canvas_with_axes_and_shared_rows_moves_along_them_alone() -> None:
     torch.testing.assert_close(canvas.offset.detach(), expected)
     nudge = torch.tensor([[-1.0, 0.0, 2.0]])
     torch.testing.assert_close(canvas(nudge), LatentCanvas(generator, latent)())  # and back, for this once
+
+
+def test_independent_axes_are_those_along_which_w_varies_by_itself() -> None:
+    """Sources that are hidden in w by any mixture come out again, each on an axis of its own."""
+
+    class Mixture:
+        def sample(self, num: int, *, seed: int, truncation: float = 1.0) -> Latent:
+            uniform = torch.rand(num, 4, generator=torch.Generator().manual_seed(seed))
+            rare = (
+                uniform[:, :2] < 0.1
+            ).float()  # two things that few pictures have, and two that all have more or less
+            return Latent(torch.cat([rare, uniform[:, 2:]], dim=1) @ mixing, "w")
+
+        def to_space(self, latent: Latent, space: str) -> Latent:
+            return latent
+
+    mixing = torch.randn(4, 7, generator=torch.Generator().manual_seed(2))
+    generator = Mixture()
+    axes = independent_axes(generator)
+    assert axes.shape == (4, 7)  # w has seven coordinates, and varies in four ways
+    alike = torch.nn.functional.cosine_similarity(axes[:, None], mixing[None], dim=2).abs()
+    assert (alike.max(dim=0).values > 0.98).all()
+    assert sorted(alike.argmax(dim=0).tolist()) == [0, 1, 2, 3]
+    assert independent_axes(generator) is axes
+    assert (torch.nn.functional.cosine_similarity(principal_axes(generator)[:, None], mixing, dim=2).abs() < 0.98).any()
+    w = generator.sample(5000, seed=9).value
+    coordinates = (w - w.mean(dim=0)) @ torch.linalg.pinv(axes)
+    torch.testing.assert_close(torch.cov(coordinates.T), torch.eye(4), atol=0.1, rtol=0)
+
+
+def test_shrinkage_leaves_at_zero_what_the_loss_does_not_insist_on() -> None:
+    goal = torch.tensor([[3.0, -2.0, 0.05, 0.0]])
+
+    def found(shrinkage: float) -> torch.Tensor:
+        x = torch.zeros(1, 4, requires_grad=True)
+        optimize(
+            [x], lambda step: (x - goal).square().sum(dim=1), steps=60, learning_rate=0.1, second_moment="row",
+            shrinkage=shrinkage,
+        )  # fmt: skip
+        return x.detach()[0]
+
+    free, sparse = found(0.0), found(0.3)
+    assert free[2] != 0
+    assert sparse[2:].count_nonzero() == 0
+    assert 0.5 < sparse[0] < free[0] + 0.2
+    assert sparse[1] < -0.5

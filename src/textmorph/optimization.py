@@ -9,6 +9,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from .errors import EditError, OptionError
 
@@ -85,6 +86,7 @@ def optimize(
     learning_rate: float,
     schedule: Schedule = ramped_learning_rate,
     second_moment: Literal["coordinate", "row"] = "coordinate",
+    shrinkage: float = 0.0,
     callback: Callable[[int, float], None] | None = None,
     stop: Callable[[int], bool] | None = None,
 ) -> History:
@@ -99,6 +101,8 @@ def optimize(
         learning_rate: base, see `schedule`.
         schedule: learning rate of each step.
         second_moment: what Adam divides a gradient by: an average for each coordinate, or one for each row of a batch.
+        shrinkage: after each step every coordinate goes towards zero, and at most to it, by this share of the learning
+            rate: only those on which the loss insists leave zero (the proximal step of an L1 norm).
         callback: called after each step with its number and its loss (of before the step).
         stop: asked after each step; True ends.
 
@@ -127,6 +131,9 @@ def optimize(
         optimizer.step()
         for parameter in parameters:
             parameter.grad = None
+            if shrinkage:
+                with torch.no_grad():
+                    parameter.copy_(F.softshrink(parameter, rate * shrinkage))
         history.losses.append(value)
         history.learning_rates.append(rate)
         if callback:

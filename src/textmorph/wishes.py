@@ -131,7 +131,7 @@ class Wish:
 
     @property
     def _parameters(self) -> Mapping[str, inspect.Parameter]:
-        return inspect.signature(self.recipe.find).parameters
+        return inputs_of(self.recipe)
 
 
 class TextMemory:
@@ -210,7 +210,7 @@ def make_wish(
     if "bank" in known and given.get("bank", "auto") == "auto" and not has_bank(domain):
         given["bank"] = "none"  # said here, so that a record says it too
     recipe = cls(**given)
-    if not reads_neutral(recipe):
+    if "neutral" not in inputs_of(recipe):
         if neutral is not None:
             raise OptionError(f"the method {method!r} takes no neutral text here; leave it out")
     else:
@@ -218,9 +218,10 @@ def make_wish(
     return Wish(prompt=prompt, neutral=neutral, method=method, recipe=recipe)
 
 
-def reads_neutral(recipe: Any) -> bool:
-    """Whether a method, its hyper-parameters filled in, reads a neutral text."""
-    return "neutral" in inspect.signature(recipe.find).parameters and getattr(recipe, "uses_neutral", True)
+def inputs_of(recipe: Any) -> dict[str, inspect.Parameter]:
+    """What the `find` of a method takes, without what its hyper-parameters leave no use for."""
+    unused = getattr(recipe, "unused", ())
+    return {name: p for name, p in inspect.signature(recipe.find).parameters.items() if name not in unused}
 
 
 def usual_optimization(domain: Domain) -> dict[str, Any]:

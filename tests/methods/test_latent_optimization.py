@@ -7,9 +7,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from textmorph.canvases.latent import LatentCanvas, principal_axes
+from textmorph.canvases.axes import independent_axes, principal_axes, suggested_step
+from textmorph.canvases.latent import LatentCanvas
+from textmorph.corpus import Corpus
 from textmorph.edits import Direction
-from textmorph.errors import OptionError, PromptError, SpaceError
+from textmorph.errors import BankMismatchError, InputError, OptionError, PromptError, SpaceError
 from textmorph.generators.stylegan2 import StyleGAN2
 from textmorph.latents import Latent
 from textmorph.losses import sideways
@@ -254,14 +256,16 @@ def test_bad_wishes_are_refused(generator: StyleGAN2, embedder: ToyEmbedder, w_p
 @pytest.mark.parametrize(
     "options",
     [{"steps": 0}, {"learning_rate": 0}, {"rampup": 2}, {"latent_l2": -1}, {"identity": float("nan")},
-     {"space": "z"}, {"patience": 0}, {"num_views": 0}, {"precision": "half"}],
+     {"space": "z"}, {"patience": 0}, {"num_views": 0}, {"precision": "half"}, {"sideways": -1},
+     {"latent_noise": float("nan")}, {"shrinkage": -1}, {"second_moment": "picture"}, {"axes": "main"},
+     {"space": "s", "axes": "independent"}],
 )  # fmt: skip
 def test_options_out_of_range_are_refused(options: dict) -> None:
     with pytest.raises(OptionError):
         LatentOptimization(**options)
 
 
-# Beside the paper: w, white coordinates, one second moment per row, noise, what changes sideways
+# Beside the paper: w, axes of w, one second moment per row, noise, shrinkage, what changes sideways
 
 
 def test_one_step_serves_all_rows_in_w(generator: StyleGAN2, embedder: ToyEmbedder, w_plus: Latent) -> None:
@@ -275,14 +279,14 @@ def test_one_step_serves_all_rows_in_w(generator: StyleGAN2, embedder: ToyEmbedd
     assert not torch.equal(wandering.vector, wandering.vector[:, :1].expand_as(wandering.vector))
 
 
-@pytest.mark.parametrize("space", ["w", "w+"])
-def test_white_steps_stay_where_w_varies(embedder: ToyEmbedder, space: str) -> None:
+@pytest.mark.parametrize(("space", "axes"), [("w", "principal"), ("w+", "principal"), ("w", "independent")])
+def test_white_steps_stay_where_w_varies(embedder: ToyEmbedder, space: str, axes: str) -> None:
     generator = toy_generator(resolution=16)
     flat = generator.mapping.layers[-1]  # the mapping never uses the first two coordinates of w
     flat.weight[:2] = 0
     flat.bias[:2] = 0
     latent = generator.to_space(generator.sample(2, seed=1), "w+")
-    method = LatentOptimization(steps=4, space=space, whiten=True)
+    method = LatentOptimization(steps=4, space=space, axes=axes)
     edit = method.find(generator, embedder, target="a cat", latent=latent)
     assert edit.vector[..., :2].abs().max() < 1e-5
     assert edit.vector[..., 2:].abs().max() > 0.01
@@ -294,7 +298,7 @@ def test_the_weight_of_a_white_step_is_its_distance_in_deviations(generator: Sty
     latent = generator.to_space(generator.sample(1, seed=4), "w+")
 
     def found(weight: float) -> Tensor:
-        method = LatentOptimization(steps=25, space="w", whiten=True, latent_l2=weight)
+        method = LatentOptimization(steps=25, space="w", axes="principal", latent_l2=weight)
         step = method.find(generator, embedder, target="a cat", latent=latent).vector[:, 0]
         return torch.linalg.lstsq(principal_axes(generator).T, step.T).solution.norm()
 
@@ -333,19 +337,83 @@ def test_noise_is_drawn_from_the_seed_and_is_the_same_for_every_row(
 
 
 def test_a_second_moment_per_row_keeps_rows_apart(generator: StyleGAN2, embedder: ToyEmbedder, w_plus: Latent) -> None:
-    method = LatentOptimization(steps=5, space="w", whiten=True, second_moment="row")
+    method = LatentOptimization(steps=5, space="w", axes="principal", second_moment="row")
     together = method.find(generator, embedder, target="a cat", latent=w_plus)
     for row in range(2):
         alone = method.find(generator, embedder, target="a cat", latent=w_plus[row])
         torch.testing.assert_close(together.vector[row], alone.vector[0], atol=1e-3, rtol=0)
 
 
+def test_shrinkage_leaves_few_axes(generator: StyleGAN2, embedder: ToyEmbedder, w_plus: Latent) -> None:
+    def used(shrinkage: float) -> int:
+        method = LatentOptimization(
+            steps=12, space="w", axes="independent", second_moment="row", shrinkage=shrinkage, rampdown=0
+        )
+        step = method.find(generator, embedder, target="a cat", latent=w_plus).vector[:, 0]  # [B, W]
+        along = torch.linalg.lstsq(independent_axes(generator).T, step.T).solution
+        return int((along.abs() > 1e-4).sum())
+
+    assert 0 < used(0.7) < used(0.0)
+
+
+@pytest.fixture(scope="module")
+def corpus(generator: StyleGAN2, embedder: ToyEmbedder) -> Corpus:
+    return Corpus.build(generator, embedder, num=200, seed=7)
+
+
+def test_a_head_start_is_a_step_towards_the_text_as_long_as_asked_for(
+    generator: StyleGAN2, embedder: ToyEmbedder, w_plus: Latent, corpus: Corpus
+) -> None:
+    axes = independent_axes(generator)
+    text = embedder.embed_text(["a cat"])[0]
+    step = suggested_step(corpus, generator, axes, text)
+    assert step.norm() == pytest.approx(1, abs=1e-5)
+    torch.testing.assert_close(suggested_step(corpus, generator, axes, -text), -step)
+    nearer = cosine(generator, embedder, w_plus + (2 * step @ axes), "a cat")
+    assert nearer.mean() > cosine(generator, embedder, w_plus, "a cat").mean()
+    method = LatentOptimization(steps=1, space="w", axes="independent", head_start=2.0)  # the first step has no length
+    edit = method.find(generator, embedder, target="a cat", latent=w_plus, corpus=corpus)
+    torch.testing.assert_close(edit.vector, (2 * step @ axes).expand_as(edit.vector), atol=1e-5, rtol=0)
+    assert edit.provenance["corpus"] == corpus.fingerprint
+
+
+def test_the_loss_pulls_a_head_start_back_to_the_latent(
+    generator: StyleGAN2, embedder: ToyEmbedder, w_plus: Latent, corpus: Corpus
+) -> None:
+    def length(latent_l2: float) -> float:
+        method = LatentOptimization(steps=30, space="w", axes="principal", head_start=2.0, latent_l2=latent_l2)
+        return float(method.find(generator, embedder, target="a cat", latent=w_plus, corpus=corpus).vector.norm())
+
+    assert length(50.0) < 0.3 * length(0.0)
+
+
+def test_a_head_start_needs_axes_and_a_corpus_of_these_networks(
+    generator: StyleGAN2, embedder: ToyEmbedder, w_plus: Latent, corpus: Corpus
+) -> None:
+    with pytest.raises(OptionError, match="axes"):
+        LatentOptimization(head_start=1.0)
+    method = LatentOptimization(steps=1, axes="principal", head_start=1.0)
+    with pytest.raises(OptionError, match="corpus"):
+        method.find(generator, embedder, target="a cat", latent=w_plus)
+    with pytest.raises(BankMismatchError):
+        method.find(generator, ToyEmbedder(image_size=8, seed=5), target="a cat", latent=w_plus, corpus=corpus)
+    photos = Corpus(
+        corpus.embeddings, latents=generator.to_space(generator.sample(200, seed=0), "w+"), info=corpus.info
+    )
+    with pytest.raises(InputError, match="generated pictures"):
+        method.find(generator, embedder, target="a cat", latent=w_plus, corpus=photos)
+
+
+def test_what_values_have_no_use_for_is_said() -> None:
+    assert LatentOptimization().unused == {"neutral", "corpus", "identity_embedder"}
+    all_used = LatentOptimization(identity=0.1, sideways=0.1, axes="principal", head_start=1.0)
+    assert all_used.unused == set()
+
+
 def test_sideways_needs_a_neutral_text_that_differs(
     generator: StyleGAN2, embedder: ToyEmbedder, w_plus: Latent
 ) -> None:
     method = LatentOptimization(steps=1, sideways=0.1)
-    assert method.uses_neutral
-    assert not LatentOptimization().uses_neutral
     with pytest.raises(OptionError, match="neutral text"):
         method.find(generator, embedder, target="a cat", latent=w_plus)
     with pytest.raises(PromptError):

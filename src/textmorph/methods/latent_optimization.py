@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from ..augmentation import random_views
-from ..canvases.latent import LatentCanvas, principal_axes
+from ..canvases.axes import independent_axes, principal_axes, suggested_step
+from ..canvases.latent import LatentCanvas
 from ..edits import Direction
 from ..errors import OptionError
 from ..fingerprint import fingerprint
@@ -22,12 +23,18 @@ from ..precision import Precision, check_precision, passes_in
 from ..prompts import BARE, check_prompt, text_embedding, text_shift
 
 if TYPE_CHECKING:
+    from ..corpus import Corpus
     from ..embedders import Embedder, TextEmbedder
     from ..generators import Generator
 
 NOISY = 0.75
 """Share of the steps in which the latent noise fades."""
-_CHOICES = {"space": ("w+", "s", "w"), "second_moment": ("coordinate", "row")}
+_AXES = {"principal": principal_axes, "independent": independent_axes}
+_CHOICES = {
+    "space": ("w+", "s", "w"),
+    "axes": ("own", "principal", "independent"),
+    "second_moment": ("coordinate", "row"),
+}
 
 Preview = Callable[[int, Callable[[], Tensor], float], None]
 """Called with the step, a function that renders the image as it is then (full resolution), and the loss."""
@@ -49,9 +56,14 @@ class LatentOptimization:
             the target text, so that little else changes; 0 needs no neutral text.
         space: `w+` or `s`; or `w`, one step for all rows of w+, which leaves less to find than w+ and stays nearer to
             what the mapping network makes.
-        whiten: in w and w+, step along the principal axes of w, each in units of its deviation (`principal_axes`):
-            `learning_rate`, `latent_l2` and `latent_noise` count in these, and axes along which w does not vary are
-            left out.
+        axes: that the steps are made along. `own`, those of the latent; in w and w+ also `principal` or `independent`
+            axes of w, each in units of its deviation (`canvases/axes.py`): `learning_rate`, `latent_l2` and
+            `latent_noise` count in these, and where w never varies no step leads.
+        head_start: length of a first step along independent or principal axes that a corpus suggests for the text, in
+            deviations (`suggested_step`): a wish far off, which no small step comes nearer to, is then found too. 0
+            starts at the latent itself.
+        shrinkage: after each step every coordinate goes towards zero by this share of the learning rate, so that only
+            those leave it on which the loss insists; for axes along which a wish is granted by few.
         second_moment: what Adam divides the gradient by: an average for each `coordinate`, or one for each `row` of the
             batch, so that what matters little to the loss moves little.
         latent_noise: deviation of random steps that the latent is seen from, so that the search looks past its nearest
@@ -74,7 +86,9 @@ class LatentOptimization:
     identity: float = 0.0
     sideways: float = 0.0
     space: Literal["w+", "s", "w"] = "w+"
-    whiten: bool = False
+    axes: Literal["own", "principal", "independent"] = "own"
+    head_start: float = 0.0
+    shrinkage: float = 0.0
     second_moment: Literal["coordinate", "row"] = "coordinate"
     latent_noise: float = 0.0
     to_rgb: bool = False
@@ -89,14 +103,20 @@ class LatentOptimization:
             raise OptionError(f"steps is 1 or more, learning_rate above 0, not {self.steps} and {self.learning_rate}")
         if not (0 <= self.rampup <= 1 and 0 <= self.rampdown <= 1):
             raise OptionError(f"rampup and rampdown are shares from 0 to 1, not {self.rampup} and {self.rampdown}")
-        weights = {name: getattr(self, name) for name in ("latent_l2", "identity", "sideways", "latent_noise")}
+        weights = {
+            name: getattr(self, name) for name in ("latent_l2", "identity", "sideways", "latent_noise", "shrinkage")
+        }
         if not all(weight >= 0 for weight in weights.values()):
-            raise OptionError(f"weights and noise are 0 or more, not {weights}")
+            raise OptionError(f"these are 0 or more: {weights}")
         for name, allowed in _CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise OptionError(f"{name} is one of {', '.join(allowed)}, not {getattr(self, name)!r}")
-        if self.whiten and self.space == "s":
-            raise OptionError("whiten is for the spaces w and w+; leave it out in s")
+        if self.axes != "own" and self.space == "s":
+            raise OptionError(f"{self.axes} axes are those of w; in s leave axes out")
+        if self.head_start and self.axes == "own":
+            raise OptionError(
+                "a head start is a step along principal or independent axes; choose axes, or head_start=0"
+            )
         check_precision(self.precision)
         if (self.patience is not None and self.patience < 1) or self.num_views < 1:
             raise OptionError(f"patience and num_views are 1 or more, not {self.patience} and {self.num_views}")
@@ -112,9 +132,10 @@ class LatentOptimization:
         return cls(**{"identity": 0.0, **options})
 
     @property
-    def uses_neutral(self) -> bool:
-        """Whether `find` reads its neutral text."""
-        return self.sideways > 0
+    def unused(self) -> frozenset[str]:
+        """Inputs of `find` that these values have no use for."""
+        needs = {"neutral": self.sideways, "corpus": self.head_start, "identity_embedder": self.identity}
+        return frozenset(name for name, weight in needs.items() if not weight)
 
     def find(
         self,
@@ -124,6 +145,7 @@ class LatentOptimization:
         target: str,
         latent: Latent,
         neutral: str | None = None,
+        corpus: Corpus | None = None,
         identity_embedder: Embedder | None = None,
         templates: Sequence[str] | None = None,
         callback: Preview | None = None,
@@ -137,6 +159,7 @@ class LatentOptimization:
             latent: where to start, [B, ...]; in any space up to `space`, also in w+ for w. Each row is optimised by
                 itself.
             neutral: what the picture shows already; needed where `sideways` is above 0, and not looked at otherwise.
+            corpus: of generated pictures; needed where `head_start` is above 0.
             identity_embedder: needed where `identity` is above 0.
             templates: the text is averaged over these; None takes it as it is, as the paper.
             callback: for previews.
@@ -147,13 +170,17 @@ class LatentOptimization:
             A direction with one vector per row, the end minus the start: strength 1 is the result. In w+ or s.
 
         Raises:
-            OptionError: an identity loss without an identity network, or `sideways` without a neutral text.
+            OptionError: an identity loss without an identity network, `sideways` without a neutral text, a head start
+                without a corpus.
+            BankMismatchError, InputError: a corpus of another embedder or generator, or one without latents in w.
             SpaceError: the latent is in s, and `space` is not.
             PromptError: an empty or over-long text, or a neutral one that means the same.
         """
         templates = BARE if templates is None else templates
         if self.identity and identity_embedder is None:
             raise OptionError("an identity loss needs an identity network; give identity_embedder, or identity=0")
+        if self.head_start and corpus is None:
+            raise OptionError("a head start is suggested by a corpus; give corpus, or head_start=0")
         if self.sideways and neutral is None:
             raise OptionError("sideways is measured from a neutral text; give neutral, or sideways=0")
         viewers = [embedder, identity_embedder] if self.identity and identity_embedder is not None else [embedder]
@@ -164,6 +191,9 @@ class LatentOptimization:
             shift = text_shift(embedder, neutral=neutral, target=target, templates=templates)
         with torch.no_grad():
             before = self._seen_by(viewers, canvas) if self.identity or self.sideways else []
+            if self.head_start and corpus is not None and canvas.axes is not None:
+                corpus.check(embedder)
+                canvas.coordinates += self.head_start * suggested_step(corpus, generator, canvas.axes, text)
 
         def loss(step: int) -> Tensor:
             seen = self._seen_by(viewers, canvas, self._nudge(canvas, step))
@@ -187,6 +217,7 @@ class LatentOptimization:
             "generator": fingerprint(generator),
             "embedder": fingerprint(embedder),
             "identity_embedder": fingerprint(identity_embedder) if self.identity else None,
+            "corpus": corpus.fingerprint if self.head_start and corpus is not None else None,
         }
         return Direction(offset, canvas.start.space, provenance)
 
@@ -237,7 +268,7 @@ class LatentOptimization:
             start,
             resolution=self.resolution or render_resolution(generator, *viewers),
             mask=generator.style_layout.mask(to_rgb=self.to_rgb) if self.space == "s" else None,
-            axes=principal_axes(generator) if self.whiten else None,
+            axes=_AXES[self.axes](generator) if self.axes != "own" else None,
             shared=self.space == "w",
         )
 
@@ -281,7 +312,7 @@ class LatentOptimization:
 
         history = optimize(
             canvas.parameters(), loss, steps=self.steps, learning_rate=self.learning_rate, schedule=schedule,
-            second_moment=self.second_moment, callback=report, stop=ends,
+            second_moment=self.second_moment, shrinkage=self.shrinkage, callback=report, stop=ends,
         )  # fmt: skip
         return (canvas.offset.detach().clone() if held_out is None else held_out.best), history
 
