@@ -26,7 +26,7 @@ from .training import countdown
 DOMAIN = Path("src/textmorph/assets/portraits")
 JUDGES = Path("recipes/portraits/judges")
 TUNED = Path("recipes/portraits/tuned.json")
-BANK_SAMPLES = 32
+BANK_SAMPLES = 24
 CORPUS_SIZE = 1000
 SAMPLES = 6
 TRUNCATION, TO_RGB = 1.0, True
