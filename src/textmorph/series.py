@@ -15,7 +15,7 @@ from .images import contact_sheet
 from .latents import Latent
 from .prompts import check_prompt
 from .record import Record, Result, threads_of, unpack_latent
-from .wishes import Progress, TextMemory, Wish, make_wish
+from .wishes import Progress, TextMemory, Wish, make_wish, picture_corpus
 
 if TYPE_CHECKING:
     from .editor import Editor
@@ -161,7 +161,7 @@ def sample(
 
             latents += wish.recipe.paint(
                 editor.generator, TextMemory(editor.embedder), target=prompt, start=batch, templates=templates,
-                progress=tell,
+                corpus=picture_corpus(editor.domain) if wish.uses("corpus") else None, progress=tell,
             )  # fmt: skip
     return [editor.present(latent, request=request | {"index": index}) for index, latent in enumerate(latents)]
 

@@ -397,6 +397,10 @@ def test_a_head_start_needs_axes_and_a_corpus_of_these_networks(
         method.find(generator, embedder, target="a cat", latent=w_plus)
     with pytest.raises(BankMismatchError):
         method.find(generator, ToyEmbedder(image_size=8, seed=5), target="a cat", latent=w_plus, corpus=corpus)
+    with pytest.raises(OptionError, match="corpus"):
+        method.paint(generator, embedder, target="a cat")
+    painted = method.paint(generator, embedder, target="a cat", corpus=corpus)
+    assert not torch.equal(painted.value, generator.mean_w.expand_as(painted.value))
     photos = Corpus(
         corpus.embeddings, latents=generator.to_space(generator.sample(200, seed=0), "w+"), info=corpus.info
     )

@@ -179,8 +179,6 @@ class LatentOptimization:
         templates = BARE if templates is None else templates
         if self.identity and identity_embedder is None:
             raise OptionError("an identity loss needs an identity network; give identity_embedder, or identity=0")
-        if self.head_start and corpus is None:
-            raise OptionError("a head start is suggested by a corpus; give corpus, or head_start=0")
         if self.sideways and neutral is None:
             raise OptionError("sideways is measured from a neutral text; give neutral, or sideways=0")
         viewers = [embedder, identity_embedder] if self.identity and identity_embedder is not None else [embedder]
@@ -191,9 +189,7 @@ class LatentOptimization:
             shift = text_shift(embedder, neutral=neutral, target=target, templates=templates)
         with torch.no_grad():
             before = self._seen_by(viewers, canvas) if self.identity or self.sideways else []
-            if self.head_start and corpus is not None and canvas.axes is not None:
-                corpus.check(embedder)
-                canvas.coordinates += self.head_start * suggested_step(corpus, generator, canvas.axes, text)
+        self._start(canvas, embedder, text, corpus)
 
         def loss(step: int) -> Tensor:
             seen = self._seen_by(viewers, canvas, self._nudge(canvas, step))
@@ -228,6 +224,7 @@ class LatentOptimization:
         *,
         target: str,
         start: Latent | None = None,
+        corpus: Corpus | None = None,
         templates: Sequence[str] | None = None,
         callback: Preview | None = None,
         progress: Callable[[int, int], None] | None = None,
@@ -237,7 +234,7 @@ class LatentOptimization:
         Args:
             target: what the picture should show.
             start: other latents to start from, for other pictures of the same text; None for the mean.
-            templates, callback, progress: as in `find`.
+            corpus, templates, callback, progress: as in `find`.
 
         Returns:
             One latent per row of `start`, in w+ or s.
@@ -245,6 +242,7 @@ class LatentOptimization:
         start = Latent(generator.mean_w[None], "w") if start is None else start
         canvas = self._canvas(generator, start, [embedder])
         text = text_embedding(embedder, target, templates=BARE if templates is None else templates)
+        self._start(canvas, embedder, text, corpus)
 
         def loss(step: int) -> Tensor:
             return clip_loss(self._seen_by([embedder], canvas, self._nudge(canvas, step))[0], text)
@@ -271,6 +269,16 @@ class LatentOptimization:
             axes=_AXES[self.axes](generator) if self.axes != "own" else None,
             shared=self.space == "w",
         )
+
+    @torch.no_grad()
+    def _start(self, canvas: LatentCanvas, embedder: TextEmbedder, text: Tensor, corpus: Corpus | None) -> None:
+        """Take the head start."""
+        if not self.head_start or canvas.axes is None:
+            return
+        if corpus is None:
+            raise OptionError("a head start is suggested by a corpus; give corpus, or head_start=0")
+        corpus.check(embedder)
+        canvas.coordinates += self.head_start * suggested_step(corpus, canvas.generator, canvas.axes, text)
 
     def _nudge(self, canvas: LatentCanvas, step: int) -> Tensor | None:
         """The noise of a step, the same for every row of the batch; None without."""
