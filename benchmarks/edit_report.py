@@ -170,8 +170,8 @@ _READING = (
     "with it (a moustache with a beard) is not. **Identity**: cosine. **CLIP gain**: by the witness. **Outside**: mean "
     "change of the pixels outside the edit's region. Portraits that have what is asked for, or of which one cannot "
     "tell, are left out. In brackets: 95 % bootstrap intervals over portraits. Which strengths and numbers of channels "
-    "the domain tries, and which share of the reachable gain it calls plain, was chosen on other portraits (the set "
-    "“test” from row 1000) in training phrasings, with these judges in view."
+    "the domain tries, which share of the reachable gain it calls plain, and the values of latent optimisation were "
+    "chosen on other portraits (the set “test” from row 1000) in training phrasings, with these judges in view."
 )
 
 

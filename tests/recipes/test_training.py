@@ -13,8 +13,8 @@ pytest.importorskip("tokenizers")
 
 from recipes.portraits import attributes as A
 from recipes.portraits import captions, clip
-from recipes.portraits.encoder import record_loss
 from recipes.portraits.details import detail_mask, unpack
+from recipes.portraits.encoder import record_loss
 from recipes.portraits.generator import AttributeBasis, Pair, StyleSteps, regression_loss, uniform_from_z
 from recipes.portraits.mapping import Signal, Wires, through, wire
 from recipes.portraits.render import render
@@ -81,8 +81,10 @@ def test_details_lie_where_wrinkles_and_earrings_are_drawn_and_nowhere_else() ->
     plain = render(portrait, 64).astype(int)
     for change in ({"age": 0.9}, {"earrings": "earrings"}, {"lipstick": "lipstick"}):
         moved = torch.from_numpy(np.abs(render(portrait.but(**change), 64).astype(int) - plain).max(axis=2) > 24)
-        assert moved.any() and (mask & moved).sum() > 0.9 * moved.sum(), change
-    assert not mask[:8].any() and not mask[-6:].any(), "neither sky nor clothes"
+        assert moved.any(), change
+        assert (mask & moved).sum() > 0.9 * moved.sum(), change
+    assert not mask[:8].any(), "not in the sky"
+    assert not mask[-6:].any(), "not on clothes"
 
 
 def test_the_regression_weighs_errors_where_it_is_told() -> None:

@@ -49,8 +49,11 @@ def serve(
         int, typer.Option(min=1, max=100, help="Largest picture decoded.", rich_help_panel=LIMITS)
     ] = 50,
     optimize_steps: Annotated[
-        int, typer.Option(min=1, max=1000, help="Steps of a wish by optimisation.", rich_help_panel=LIMITS)
-    ] = 100,
+        int | None,
+        typer.Option(
+            min=1, max=1000, help="Steps of a wish by optimisation. Default: the domain's.", rich_help_panel=LIMITS
+        ),
+    ] = None,
     folder: Annotated[
         str | None,
         typer.Option(help="Where visitors' files lie. Default: 'studio' in the cache.", rich_help_panel=LIMITS),

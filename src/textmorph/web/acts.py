@@ -179,7 +179,7 @@ class Acts:
 
     async def _optimize(self, visit: Visit, said: str) -> AsyncIterator[Patch]:
         """Show how far it is, and how it looks on the way."""
-        now: dict[str, Any] = {"step": 0, "steps": self.studio.settings.optimize_steps, "image": None}
+        now: dict[str, Any] = {"step": 0, "steps": 0, "image": None}
 
         def watch(step: int, steps: int, image: str | None) -> None:
             now.update(step=step, steps=steps, image=image or now["image"])

@@ -8,6 +8,9 @@ from pathlib import Path
 from ..download import cache_folder
 from ..errors import OptionError
 
+OPTIMIZE_STEPS = 100
+"""Of the method `optimize`, where neither the studio nor the domain says: fewer than the paper's, for people wait."""
+
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -30,7 +33,7 @@ class Settings:
         max_items: pictures in one visitor's gallery.
         at_once: how many visitors' works run at the same time.
         max_waiting: works that one visitor may have waiting.
-        optimize_steps: steps of the method `optimize`.
+        optimize_steps: steps of the method `optimize`; None takes the domain's, or `OPTIMIZE_STEPS` if it names none.
         preview_seconds: a preview is drawn at the largest size that takes no longer.
 
     Raises:
@@ -48,7 +51,7 @@ class Settings:
     max_items: int = 48
     at_once: int = 2
     max_waiting: int = 6
-    optimize_steps: int = 100
+    optimize_steps: int | None = None
     preview_seconds: float = 0.1
 
     def __post_init__(self) -> None:
@@ -56,8 +59,9 @@ class Settings:
             raise OptionError(f"a port is a number from 0 to 65535, not {self.port}")
         if not self.lifetime_hours > 0 or not self.preview_seconds > 0:
             raise OptionError(f"a lifetime is above 0 hours, not {self.lifetime_hours}")
-        counts = (self.max_upload_bytes, self.max_pixels, self.max_visits, self.max_rows, self.max_items)
-        if min(*counts, self.at_once, self.max_waiting, self.optimize_steps) < 1:
+        steps = OPTIMIZE_STEPS if self.optimize_steps is None else self.optimize_steps
+        counts = (self.max_upload_bytes, self.max_pixels, self.max_visits, self.max_rows, self.max_items, steps)
+        if min(*counts, self.at_once, self.max_waiting) < 1:
             raise OptionError("every limit of the studio is 1 or more")
 
     @property

@@ -30,7 +30,7 @@ from ..strength import STRENGTHS
 from ..wishes import Progress, Wish, make_wish
 from . import pictures, words
 from .session import Row, Session
-from .settings import Settings
+from .settings import OPTIMIZE_STEPS, Settings
 from .shelf import Shelf
 from .suggestions import short, suggest
 from .visits import Picture, Visit, Visits
@@ -233,9 +233,8 @@ class Studio:
         """Add a wish by optimisation: steps that can be watched, and stopped with what they have reached."""
         self._room(visit)
         editor, picture = self.editor(visit), self.picture(visit)
-        wish = make_wish(
-            editor.domain, check_prompt(text), method="optimize", options={"steps": self.settings.optimize_steps}
-        )
+        steps = self.settings.optimize_steps or editor.domain.optimize.get("steps", OPTIMIZE_STEPS)
+        wish = make_wish(editor.domain, check_prompt(text), method="optimize", options={"steps": steps})
         if visit.stop.is_set():
             raise OptionError("stopped before it began")
         shown = 0.0
@@ -243,7 +242,7 @@ class Studio:
         def callback(step: int, image: Callable[[], Tensor], loss: float) -> None:
             nonlocal shown
             due = time.monotonic() - shown > PREVIEW_EVERY
-            watch(step + 1, self.settings.optimize_steps, pictures.data_url(image().clamp(-1, 1)) if due else None)
+            watch(step + 1, steps, pictures.data_url(image().clamp(-1, 1)) if due else None)
             shown = time.monotonic() if due else shown
 
         edit = wish.find(
