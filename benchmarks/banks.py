@@ -71,7 +71,8 @@ class Banks:
         neutral = self.editor.domain.neutral
         tasks = list(TASKS.values())
         rows = np.linspace(0, len(tasks) - 1, num_texts).round().astype(int)
-        self.prompts = [tasks[row].prompt("withheld") for row in rows]
+        self.tasks = [tasks[row] for row in rows]
+        self.prompts = [task.prompt("withheld") for task in self.tasks]
         with torch.inference_mode():
             shifts = [
                 text_shift(self.embedder, neutral=neutral, target=prompt, templates=templates)
@@ -431,7 +432,10 @@ def judged(banks: Banks, portraits: int, tell: Callable[[str], None] = print) ->
     )  # fmt: skip
     tables: dict[str, dict[str, Any]] = {}
     for choice in ("auto", "screen", "none"):
-        settings = Settings(portraits=portraits, ways=("global",), options={"global": {"bank": choice}})
+        settings = Settings(
+            portraits=portraits, tasks=tuple(task.key for task in banks.tasks), ways=("global",),
+            options={"global": {"bank": choice}},
+        )  # fmt: skip
         bench = Bench(editor=banks.editor, judges=judges, settings=settings, folder=banks.folder / choice)
         parts = run(bench, say=lambda text, choice=choice: tell(f"{choice}: {text}"))["global"]
         base = bench.sitters.views["inverted"].attributes
@@ -443,12 +447,11 @@ def judged(banks: Banks, portraits: int, tell: Callable[[str], None] = print) ->
             for key, part in parts.items()
         ]  # fmt: skip
         tables[choice] = joined(rows)
-    groups = np.tile(np.arange(portraits), len(TASKS))
+    groups = np.tile(np.arange(portraits), len(banks.tasks))
+    edits = int(np.isfinite(tables["auto"]["hit"]).sum())
     out: dict[str, Any] = {
-        "portraits": portraits,
-        "bank": domain.bank.info,
-        "edits": int(np.isfinite(tables["auto"]["hit"]).sum()),
-    }
+        "portraits": portraits, "prompts": banks.prompts, "bank": domain.bank.info, "edits": edits
+    }  # fmt: skip
     for name in ("hit", "leak", "identity"):
         out[name] = {choice: interval(table[name], groups) for choice, table in tables.items()}
         for choice in ("screen", "none"):
@@ -463,7 +466,7 @@ def main(words: Sequence[str] | None = None) -> None:
     add("--samples", type=int, default=DEFINED_AT, help="of the exact bank (default: 100, an hour on two cores)")
     add("--portraits", type=int, default=20, help="that edits are judged on (default: 20)")
     add("--stages", nargs="+", choices=STAGES, default=list(STAGES))
-    add("--texts", type=int, default=len(TASKS), help="prompts of the stage channels (default: all)")
+    add("--texts", type=int, default=len(TASKS), help="prompts, spread over the list (default: all)")
     add("--seconds", type=float, help="stop after so long, to go on in the next run")
     add("--threads", type=int, help="CPU threads (default: all cores)")
     add("--folder", type=Path, default=RUNS)

@@ -113,7 +113,7 @@ def _judged(found: Mapping[str, Any] | None) -> str:
         off = " | ".join(_between(one[f"{way} minus exact"]) for way in ("screen", "none"))
         rows.append(f"| {title} | {shares} | {off} |")
     table = "\n".join(rows)
-    return f"""Edits of {found["portraits"]} held-out portraits ({found["edits"]} edits), seen by judges that nothing here
+    return f"""Edits of {found["portraits"]} held-out portraits by {len(found["prompts"])} of the prompts ({found["edits"]} edits), seen by judges that nothing here
 was tuned on; the differences are paired, with 95 % intervals (goal: within 0.02):
 
 | | exact | screened | no bank | screened − exact | no bank − exact |
