@@ -414,7 +414,9 @@ def _recall(found: Tensor, exact: Tensor, count: int, among: int) -> dict[str, f
 # ------------------------------------------------------------------------------------------------ judges
 
 
-def judged(banks: Banks, portraits: int, tell: Callable[[str], None] = print) -> dict[str, Any]:
+def judged(
+    banks: Banks, portraits: int, ways: Sequence[str] = ("screen", "none"), tell: Callable[[str], None] = print
+) -> dict[str, Any]:
     """Hit, leak and identity of edits by the domain's exact bank, screened and without a bank; paired differences."""
     from recipes.portraits.bundle import JUDGES
     from recipes.portraits.report import load_attribute_judge
@@ -431,7 +433,7 @@ def judged(banks: Banks, portraits: int, tell: Callable[[str], None] = print) ->
         witness=domain.witness,
     )  # fmt: skip
     tables: dict[str, dict[str, Any]] = {}
-    for choice in ("auto", "screen", "none"):
+    for choice in ("auto", *ways):
         settings = Settings(
             portraits=portraits, tasks=tuple(task.key for task in banks.tasks), ways=("global",),
             options={"global": {"bank": choice}},
@@ -454,7 +456,7 @@ def judged(banks: Banks, portraits: int, tell: Callable[[str], None] = print) ->
     }  # fmt: skip
     for name in ("hit", "leak", "identity"):
         out[name] = {choice: interval(table[name], groups) for choice, table in tables.items()}
-        for choice in ("screen", "none"):
+        for choice in ways:
             out[name][f"{choice} minus exact"] = interval(tables[choice][name] - tables["auto"][name], groups)
     return out
 
@@ -465,6 +467,7 @@ def main(words: Sequence[str] | None = None) -> None:
     add("--domain", default="portraits")
     add("--samples", type=int, default=DEFINED_AT, help="of the exact bank (default: 100, an hour on two cores)")
     add("--portraits", type=int, default=20, help="that edits are judged on (default: 20)")
+    add("--judged", nargs="+", choices=("screen", "none"), default=["screen", "none"], help="beside the exact bank")
     add("--stages", nargs="+", choices=STAGES, default=list(STAGES))
     add("--texts", type=int, default=len(TASKS), help="prompts, spread over the list (default: all)")
     add("--seconds", type=float, help="stop after so long, to go on in the next run")
@@ -480,7 +483,7 @@ def main(words: Sequence[str] | None = None) -> None:
         "given": lambda: given_stage(banks),
         "adaptive": lambda: adaptive_stage(banks),
         "channels": lambda: channels_stage(banks),
-        "judges": lambda: judged(banks, arguments.portraits),
+        "judges": lambda: judged(banks, arguments.portraits, arguments.judged),
     }
     results: dict[str, Any] = json.loads(arguments.results.read_text()) if arguments.results.is_file() else {}
     for stage in arguments.stages:

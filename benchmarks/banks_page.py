@@ -21,7 +21,10 @@ WAYS = {"sketch": "for all texts (sketch)", "first": "for each text (slopes)"}
 
 def figures(banks: Mapping[str, Any], steps: Mapping[str, Any]) -> str:
     """The page's figures."""
-    parts = [_times(banks.get("times")), _agreement(banks.get("given")), _adaptive(banks.get("adaptive"))]
+    given, adaptive = banks.get("given"), banks.get("adaptive")
+    parts = [_times(banks.get("times")), _agreement(given), _adaptive(adaptive)]
+    if given and adaptive and given["generator"] != adaptive["generator"]:
+        parts.append("(Adaptive sampling was measured on the generator that came before the present one.)")
     return "\n\n".join([*parts, _judged(banks.get("judges")), _large(steps)])
 
 
@@ -106,18 +109,20 @@ in the mean, {found["bfloat16"]["cosine_least_tenth"]:.3f} for the least tenth):
 def _judged(found: Mapping[str, Any] | None) -> str:
     if found is None:
         return "Whether edits by screened banks and without a bank are as good, the judges have not been asked yet."
-    rows = []
-    for name, title in (("hit", "hit"), ("leak", "leak"), ("identity", "identity")):
+    titles = {"auto": "exact", "screen": "screened", "none": "no bank"}
+    ways = [way for way in titles if way in found["hit"]]
+    others = [way for way in ways if way != "auto"]
+    header = [titles[way] for way in ways] + [f"{titles[way]} − exact" for way in others]
+    rows = ["| | " + " | ".join(header) + " |", "|---" * (1 + len(header)) + "|"]
+    for name in ("hit", "leak", "identity"):
         one = found[name]
-        shares = " | ".join(f"{one[way]['mean']:.3f}" for way in ("auto", "screen", "none"))
-        off = " | ".join(_between(one[f"{way} minus exact"]) for way in ("screen", "none"))
-        rows.append(f"| {title} | {shares} | {off} |")
+        cells = [f"{one[way]['mean']:.3f}" for way in ways] + [_between(one[f"{way} minus exact"]) for way in others]
+        rows.append(f"| {name} | " + " | ".join(cells) + " |")
     table = "\n".join(rows)
+    left_out = "" if "screen" in ways else " Edits by a screened bank have not been judged."
     return f"""Edits of {found["portraits"]} held-out portraits by {len(found["prompts"])} of the prompts ({found["edits"]} edits), seen by judges that nothing here
-was tuned on; the differences are paired, with 95 % intervals (goal: within 0.02):
+was tuned on; the differences are paired, with 95 % intervals (goal: within 0.02).{left_out}
 
-| | exact | screened | no bank | screened − exact | no bank − exact |
-|---|---|---|---|---|---|
 {table}"""
 
 
