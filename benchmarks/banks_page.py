@@ -25,7 +25,10 @@ def figures(banks: Mapping[str, Any], steps: Mapping[str, Any]) -> str:
     parts = [_times(banks.get("times")), _agreement(given), _adaptive(adaptive)]
     if given and adaptive and given["generator"] != adaptive["generator"]:
         parts.append("(Adaptive sampling was measured on the generator that came before the present one.)")
-    return "\n\n".join([*parts, _judged(banks.get("judges")), _large(steps)])
+    judged = [_judged(banks.get("judges"))]
+    if "judges_screen" in banks:
+        judged.append(_judged(banks["judges_screen"]))
+    return "\n\n".join([*parts, *judged, _large(steps)])
 
 
 def filled(page: str, banks: Mapping[str, Any], steps: Mapping[str, Any]) -> str:
@@ -119,9 +122,8 @@ def _judged(found: Mapping[str, Any] | None) -> str:
         cells = [f"{one[way]['mean']:.3f}" for way in ways] + [_between(one[f"{way} minus exact"]) for way in others]
         rows.append(f"| {name} | " + " | ".join(cells) + " |")
     table = "\n".join(rows)
-    left_out = "" if "screen" in ways else " Edits by a screened bank have not been judged."
     return f"""Edits of {found["portraits"]} held-out portraits by {len(found["prompts"])} of the prompts ({found["edits"]} edits), seen by judges that nothing here
-was tuned on; the differences are paired, with 95 % intervals (goal: within 0.02).{left_out}
+was tuned on; the differences are paired, with 95 % intervals (goal: within 0.02):
 
 {table}"""
 
