@@ -25,9 +25,7 @@ def figures(banks: Mapping[str, Any], steps: Mapping[str, Any]) -> str:
     parts = [_times(banks.get("times")), _agreement(given), _adaptive(adaptive)]
     if given and adaptive and given["generator"] != adaptive["generator"]:
         parts.append("(Adaptive sampling was measured on the generator that came before the present one.)")
-    judged = [_judged(banks.get("judges"))]
-    if "judges_screen" in banks:
-        judged.append(_judged(banks["judges_screen"]))
+    judged = [_judged(banks[name]) for name in sorted(banks) if name.startswith("judges")] or [_judged(None)]
     return "\n\n".join([*parts, *judged, _large(steps)])
 
 
@@ -80,7 +78,7 @@ def _agreement(found: Mapping[str, Any] | None) -> str:
     rows.append(_row(f"screened: differences at {taken} samples", {**found["refined"], "rank_correlation": None}))
     among = {one["among"]: one["share"] for one in found["recall_at_50"]}
     return f"""Agreement with the exact bank that the domain comes with ({num} samples), at the same samples, so that
-nothing is left to chance but the method; means over {len(found["prompts"])} prompts that nothing was trained on:
+little is left to chance but the method (differences alone are taken at fewer); means over {len(found["prompts"])} prompts that nothing was trained on:
 
 | by gradients | rank correlation | k = 10 | 20 | 50 | 100 |
 |---|---|---|---|---|---|
@@ -122,8 +120,8 @@ def _judged(found: Mapping[str, Any] | None) -> str:
         cells = [f"{one[way]['mean']:.3f}" for way in ways] + [_between(one[f"{way} minus exact"]) for way in others]
         rows.append(f"| {name} | " + " | ".join(cells) + " |")
     table = "\n".join(rows)
-    return f"""Edits of {found["portraits"]} held-out portraits by {len(found["prompts"])} of the prompts ({found["edits"]} edits), seen by judges that nothing here
-was tuned on; the differences are paired, with 95 % intervals (goal: within 0.02):
+    return f"""Edits of {found["portraits"]} held-out portraits by {len(found["prompts"])} of the prompts ({found["edits"]} edits), seen by judges that no
+edit was found with; the differences are paired, with 95 % intervals (goal: within 0.02):
 
 {table}"""
 

@@ -181,7 +181,7 @@ def main(words: list[str] | None = None) -> None:
     add("--samples", type=int, default=4)
     add("--channels", type=int, default=4, help="of each of three layers")
     add("--channel-base", type=int, default=16384, help="of the generator without a bank (16384: NVIDIA's paper256)")
-    add("--short", action="store_true", help="bfloat16, with --only")
+    add("--short", action="store_true", help="bfloat16 alone, of --only or of the part no-bank")
     add("--again", action="store_true", help="also a second text, with --only no-bank")
     add("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     add("--machine", help="name in the file's name (default: processor and threads)")
@@ -213,10 +213,8 @@ def steps(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def directions(arguments: argparse.Namespace) -> dict[str, Any]:
-    return {
-        "float32": _alone(arguments, "no-bank", "--again"),
-        "bfloat16": _alone(arguments, "no-bank", "--again", "--short"),
-    }
+    short = {"bfloat16": _alone(arguments, "no-bank", "--again", "--short")}
+    return short if arguments.short else {"float32": _alone(arguments, "no-bank", "--again"), **short}
 
 
 PARTS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {

@@ -116,7 +116,7 @@ def _render(path: Path, cols: dict[str, NDArray[Any]], wanted: dict[str, Any], c
 
 
 def _wanted(num: int) -> dict[str, Any]:
-    return {"num": num, "size": SIZE, "render": _render_hash()}
+    return {"num": num, "size": SIZE, "render": render_hash()}
 
 
 def _stamp(path: Path) -> dict[str, Any]:
@@ -156,7 +156,7 @@ def joined(*names: str) -> Portraits:
 
 
 @cache
-def _render_hash() -> str:
+def render_hash() -> str:
     import hashlib
 
     from .render import render

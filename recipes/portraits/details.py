@@ -33,8 +33,11 @@ THRESHOLD = 6
 
 
 def details(name: str, chunk: int = 256) -> NDArray[np.uint8]:
-    """Where details may lie in the pictures of a set, packed bits [N, S·S/8]; drawn once, about 10 ms a picture."""
-    path = data.RUNS / "data" / f"{name}.details.npy"
+    """Where details may lie in the pictures of a set, packed bits [N, S·S/8]; drawn once, about 10 ms a picture.
+
+    Stopped, it begins again; another way to draw makes other files.
+    """
+    path = data.RUNS / "data" / f"{name}.details-{data.render_hash()}.npy"
     cols, _ = data.records(name)
     n = len(cols["age"])
     if path.exists():
