@@ -39,6 +39,10 @@ from .machine import about_run
 STEPS = 16
 WRITING = 1 / 3
 """Share of the kills that must strike while a state is being written."""
+LATEST = 0.03
+"""Seconds after a file was seen that such a kill strikes at the latest; one that is whole by then is let go."""
+MISSES = 20
+"""Trainings in a row that may end unhurt before the disk is said to be too fast."""
 
 
 class Projection:
@@ -75,7 +79,7 @@ class Strike:
     Args:
         training: which of the trainings, from 0.
         aim: `writing`, at a file that was just being written; or `anywhere`, after a random time.
-        after: seconds since the program began, or since the file appeared.
+        after: seconds since the program began, or since the file was seen.
         step: steps in the last whole state on disk; None before the first.
         unfinished: name of the file that was being written, and its bytes so far; None where none was.
     """
@@ -130,6 +134,13 @@ def _ended(process: int) -> bool:
     return os.waitid(os.P_PID, process, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
+def _hold(process: int) -> bool:
+    """Stop a child where it is, until it is told to go on or killed; False where it has ended."""
+    os.kill(process, signal.SIGSTOP)
+    found = os.waitid(os.P_PID, process, os.WEXITED | os.WSTOPPED | os.WNOWAIT)
+    return found is not None and found.si_code == os.CLD_STOPPED
+
+
 def run(kills: int, *, width: int, seed: int, folder: Path, say: Callable[[str], None] = print) -> dict[str, Any]:
     """Kill and resume until there were enough kills, in all and while writing; then compare."""
     moments = random.Random(seed)
@@ -144,14 +155,17 @@ def run(kills: int, *, width: int, seed: int, folder: Path, say: Callable[[str],
     state_bytes = (folder / "whole" / STATE).stat().st_size
     say(f"unbroken: {whole_seconds:.1f} s, {STEPS} steps, a state of {state_bytes / 1e6:.1f} MB after each")
     strikes: list[Strike] = []
-    training, equal = 0, 0
+    training, equal, last_hit = 0, 0, -1
     while True:
         lying = folder / f"broken-{training}"
         writing = sum(strike.unfinished is not None for strike in strikes)
-        enough = len(strikes) >= kills and writing >= len(strikes) * WRITING
-        at_writing = moments.random() < 0.5
+        behind = writing < len(strikes) * WRITING
+        enough = len(strikes) >= kills and not behind
+        if training - last_hit > MISSES:
+            raise RuntimeError(f"{MISSES} trainings ended before a write was met: give a larger --width")
+        at_writing = behind or moments.random() < 0.5
         # while writing: the n-th file from now on, and a little later; else some time within a whole training
-        count, delay = moments.randint(1, 4), moments.random() * (0.03 if at_writing else whole_seconds)
+        count, delay = moments.randint(1, 4), moments.random() * (LATEST if at_writing else whole_seconds)
         aim = None if enough else (_at_writing(lying, count, delay) if at_writing else _after(delay))
         if attempt(lying, width, aim):
             state = RunFolder(lying).load() if lying.exists() else None
@@ -160,6 +174,7 @@ def run(kills: int, *, width: int, seed: int, folder: Path, say: Callable[[str],
                 step=state.step if state else None, unfinished=unfinished(lying),
             )  # fmt: skip
             strikes.append(strike)
+            last_hit = training
             where = f"writing a state, {strike.unfinished[1] / 1e6:.1f} MB of it" if strike.unfinished else "elsewhere"
             say(f"kill {len(strikes):3}: training {training}, {where}; on disk: step {strike.step}")
             continue
@@ -203,20 +218,31 @@ def _after(seconds: float) -> Callable[[int], bool]:
 
 
 def _at_writing(folder: Path, count: int, seconds: float) -> Callable[[int], bool]:
-    """Wait until the count-th new file is being written, and a little longer."""
+    """Wait until the count-th new file is being written, and a little longer, and hold the program there.
+
+    Where the file was whole by then, sooner after the next one, so that a fast disk is met, too.
+    """
 
     def wait(process: int) -> bool:
         stale = unfinished(folder)  # of the last kill; the program removes it when it begins
         seen = {stale[0]} if stale else set()
-        target = len(seen) + count
-        while len(seen) < target:
-            if _ended(process):
-                return False
+        target, later = len(seen) + count, seconds
+        while not _ended(process):
             found = unfinished(folder)
-            if found:
-                seen.add(found[0])
-        time.sleep(seconds)
-        return True
+            if found is None or found[0] in seen:
+                continue
+            seen.add(found[0])
+            if len(seen) < target:
+                continue
+            time.sleep(later)
+            if not _hold(process):
+                return False
+            there = unfinished(folder)
+            if there is not None and there[0] == found[0]:
+                return True
+            os.kill(process, signal.SIGCONT)
+            later /= 2
+        return False
 
     return wait
 
