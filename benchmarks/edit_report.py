@@ -24,7 +24,8 @@ Parts = Mapping[str, Mapping[str, Part]]
 GOALS = {"global": (0.90, 0.05, 0.80), "svm": (0.90, 0.05, 0.80), "optimize": (0.95, None, None)}
 """Hit at least, leak at most, identity at least: what we aim for, against the inverted picture."""
 VARIANTS = (
-    "drawn", "none", "global", "global-face", "global-gender", "global-caption", "svm", "svm-random", "svm-ensemble"
+    "drawn", "none", "global", "global-face", "global-gender", "global-caption", "global-channels", "svm",
+    "svm-farthest", "svm-ensemble", "svm-channels",
 )  # fmt: skip
 """Rows of the table of neutral texts and of retrieval."""
 RENDERS = (2000, 1000)

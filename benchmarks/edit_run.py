@@ -77,7 +77,13 @@ WAYS = {
     "global-face": Way(title='global, neutral "a face"', method="global", neutral="face"),
     "global-gender": Way(title='global, neutral "a man" / "a woman"', method="global", neutral="gender"),
     "global-caption": Way(title="global, neutral a full caption", method="global", neutral="caption"),
-    "svm-random": Way(title="SVM, random negatives", method="svm", options={"negatives": "random"}),
+    "global-channels": Way(title="global, style channels (as in the paper)", method="global", options={"space": "s"}),
+    "svm-channels": Way(
+        title="SVM, style channels, farthest negatives (as in the paper)",
+        method="svm",
+        options={"space": "s", "negatives": "farthest"},
+    ),
+    "svm-farthest": Way(title="SVM, farthest negatives", method="svm", options={"negatives": "farthest"}),
     "svm-ensemble": Way(title="SVM, query over templates", method="svm", options={"query": "ensemble"}),
 }
 """The methods, two controls that bound what the judges can give, and variants: other neutral texts, other retrieval."""
@@ -342,7 +348,7 @@ class Bench:
             "judges": self.judges.fingerprints,
             "domain": {
                 "name": domain.name, "strengths": domain.strengths, "channel_counts": domain.channel_counts,
-                "plain_share": domain.plain_share,
+                "axis_counts": domain.axis_counts, "plain_share": domain.plain_share,
             },
             "plan": plan.about if plan else None,
             "fingerprints": self.editor.fingerprints(plan) if plan else

@@ -120,9 +120,8 @@ class Shop:
         return Latent.load(path).to(editor.generator.mean_w)
 
     def method(self, key: str, variant: Variant) -> LatentMapping:
-        return LatentMapping(
-            **{**self.bench.editor.domain.mapper, **WISHES.get(key, {}), **self.overrides, **variant.options}
-        )
+        usual = self.bench.editor.domain.tables.get("mapper", {})
+        return LatentMapping(**{**usual, **WISHES.get(key, {}), **self.overrides, **variant.options})
 
     def train(self, key: str, name: str, variant: Variant, latents: Latent) -> tuple[Residual, float]:
         """A mapper, and the seconds that its training took, over all runs together."""

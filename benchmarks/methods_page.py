@@ -15,7 +15,7 @@ PAGE = Path("docs/methods.md")
 RESULTS = Path("benchmarks/results")
 BEGIN, END = "<!-- figures: benchmarks/methods_page.py -->", "<!-- end of figures -->"
 FILES = ("edits", "retrieval")
-SVMS = ("svm", "svm-random", "svm-ensemble")
+SVMS = ("svm", "svm-farthest", "svm-ensemble", "svm-channels")
 PARTS = {"product": "cosines", "ends": "both ends", "svm": "SVM", "together": "all of it"}
 
 
@@ -61,9 +61,10 @@ def _best(rows: Mapping[str, Any]) -> str:
     if len(there) < 2:
         return "Which retrieval serves the SVM better has not been measured."
     names = {
-        "svm": "farthest negatives and the plain query",
-        "svm-random": "random negatives",
+        "svm": "random negatives and the plain query",
+        "svm-farthest": "farthest negatives",
         "svm-ensemble": "a query over templates",
+        "svm-channels": "farthest negatives, and style channels in place of axes",
     }
     ranked = sorted(there, key=lambda way: -rows[way]["hit"]["mean"])
     told = ", ".join(
@@ -72,7 +73,7 @@ def _best(rows: Mapping[str, Any]) -> str:
     low, high = rows[ranked[0]]["hit"]["low"], rows[ranked[0]]["hit"]["high"]
     close = [names[way] for way in ranked[1:] if rows[way]["hit"]["mean"] >= low]
     beside = f" Within the best's interval ({low:.1%} to {high:.1%}): {', '.join(close)}." if close else ""
-    return f"What the SVM is given, by hit: {told}.{beside}"
+    return f"Ways of the SVM, by hit: {told}.{beside}"
 
 
 def _retrieval(found: Mapping[str, Any] | None) -> str:

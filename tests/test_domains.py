@@ -168,9 +168,9 @@ def test_built_in_domains_say_who_they_are_and_under_which_licence() -> None:
 
 def test_values_for_single_methods_are_tables(tmp_path: Path) -> None:
     domain = load_domain(domain_with(tmp_path, FIVE_LINES))
-    assert (domain.mapper, domain.optimize) == ({}, {})
-    tables = '[mapper]\nsteps = 3\n[optimize]\nsteps = 4\nspace = "w"\naxes = "independent"\n'
+    assert domain.tables == {}
+    tables = '[mapper]\nsteps = 3\n[optimize]\nsteps = 4\nspace = "w"\n[global]\nspace = "w"\n'
     domain = load_domain(domain_with(tmp_path, FIVE_LINES + tables))
-    assert (domain.mapper, domain.optimize) == ({"steps": 3}, {"steps": 4, "space": "w", "axes": "independent"})
+    assert domain.tables == {"mapper": {"steps": 3}, "optimize": {"steps": 4, "space": "w"}, "global": {"space": "w"}}
     with pytest.raises(DomainError, match="optimize"):
         load_domain(domain_with(tmp_path, FIVE_LINES + "optimize = 3\n"))

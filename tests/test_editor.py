@@ -118,7 +118,7 @@ def test_latent_optimisation_takes_the_domains_values_and_its_records_keep_their
         "to_rgb": True,
         "identity": 0.1,
     }
-    tuned = Editor(replace(editor.domain, optimize=usual))
+    tuned = Editor(replace(editor.domain, tables={"optimize": usual}))
     result = tuned.edit(photo, WISH, method="optimize", steps=2, strength=1.0)
     told = result.record["edits"][0]
     assert told["values"].items() >= (usual | {"steps": 2}).items()  # an option goes before both
@@ -138,7 +138,42 @@ def test_latent_optimisation_takes_the_domains_values_and_its_records_keep_their
     ):  # a record from before these were
         del plain.record["edits"][0]["values"][name]
     assert torch.equal(tuned.replay(plain.record).image, plain.image)
-    assert not tuned.plan(WISH, method="global").wish.values.keys() & {"space", "axes"}
+    assert tuned.plan(WISH, method="global").wish.values["space"] == "s"
+
+
+@pytest.mark.parametrize("method", ["global", "svm"])
+def test_a_domain_may_have_axes_moved_until_an_option_is_about_style_channels(
+    editor: Editor, photo: torch.Tensor, method: str
+) -> None:
+    few = {"num_positives": 10, "num_negatives": 10} if method == "svm" else {}
+    table = {"space": "w", "num_channels": 3, **few}
+    tuned = Editor(replace(editor.domain, tables={method: table}, axis_counts=(1, 2), channel_counts=(4, 5)))
+    result = tuned.edit(photo, WISH, method=method)
+    told = result.record["edits"][0]
+    assert (told["space"], told["values"]["space"]) == ("w+", "w")
+    assert {one["num_channels"] for one in result.record["automatic"]["tried"]} == {1, 2}
+    assert torch.equal(editor.replay(result.record).image, result.image)  # the record alone decides
+    assert "bank" not in result.record["fingerprints"]
+    assert "corpus" in result.record["fingerprints"]
+    assert tuned.plan(WISH, method=method).wish.values["num_channels"] == 3
+    assert tuned.plan(WISH, method=method, num_channels=2).wish.values["space"] == "w"
+    for option in ({"threshold": 0.1}, {"max_resolution": 8}, {"bank": "none"}, {"to_rgb": True}, {"space": "s"}):
+        values = tuned.plan(WISH, method=method, **option).wish.values
+        assert values["space"] == "s"
+        assert values["num_channels"] in (None, 20)  # those of the table were axes
+    channels = tuned.edit(photo, WISH, method=method, space="s").record
+    assert {one["num_channels"] for one in channels["automatic"]["tried"]} == {4, 5}
+    with pytest.raises(OptionError, match="max_resolution: about style channels"):
+        editor.plan(WISH, method=method, space="w", max_resolution=8)
+    with pytest.raises(OptionError, match="'s' or 'w'"):
+        editor.plan(WISH, method=method, space="w+")
+
+
+def test_axes_without_a_corpus_are_refused(editor: Editor, photo: torch.Tensor) -> None:
+    files = {part: name for part, name in editor.domain.files.items() if part != "corpus"}
+    bare = Editor(replace(editor.domain, files=files))
+    with pytest.raises(DomainError, match="corpus build"):
+        bare.edit(photo, WISH, space="w")
 
 
 def test_latent_optimisation_reads_a_neutral_text_only_where_it_is_measured_from_one(editor: Editor) -> None:
@@ -148,10 +183,10 @@ def test_latent_optimisation_reads_a_neutral_text_only_where_it_is_measured_from
 
 
 def test_a_domains_values_that_no_method_has_are_refused(editor: Editor) -> None:
-    wrong = Editor(replace(editor.domain, optimize={"speed": 3}))
+    wrong = Editor(replace(editor.domain, tables={"optimize": {"speed": 3}}))
     with pytest.raises(DomainError, match=r"\[optimize\] has no speed"):
         wrong.plan(WISH, method="optimize")
-    lonely = replace(editor.domain, optimize={"identity": 0.1}, files={**editor.domain.files})
+    lonely = replace(editor.domain, tables={"optimize": {"identity": 0.1}}, files={**editor.domain.files})
     del lonely.files["identity"]
     assert Editor(lonely).plan(WISH, method="optimize").wish.values["identity"] == 0  # there is no net to ask
 

@@ -6,11 +6,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from textmorph.axes import principal_axes
 from textmorph.canvases import CANVASES, Canvas
-from textmorph.canvases.axes import independent_axes, principal_axes
 from textmorph.canvases.latent import LatentCanvas
 from textmorph.errors import EditError, OptionError
-from textmorph.latents import Latent
 from textmorph.optimization import optimize, ramped_learning_rate
 
 from .toys import toy_generator
@@ -165,34 +164,6 @@ def test_a_canvas_with_axes_and_shared_rows_moves_along_them_alone() -> None:
     torch.testing.assert_close(canvas.offset.detach(), expected)
     nudge = torch.tensor([[-1.0, 0.0, 2.0]])
     torch.testing.assert_close(canvas(nudge), LatentCanvas(generator, latent)())  # and back, for this once
-
-
-def test_independent_axes_are_those_along_which_w_varies_by_itself() -> None:
-    """Sources that are hidden in w by any mixture come out again, each on an axis of its own."""
-
-    class Mixture:
-        def sample(self, num: int, *, seed: int, truncation: float = 1.0) -> Latent:
-            uniform = torch.rand(num, 4, generator=torch.Generator().manual_seed(seed))
-            rare = (
-                uniform[:, :2] < 0.1
-            ).float()  # two things that few pictures have, and two that all have more or less
-            return Latent(torch.cat([rare, uniform[:, 2:]], dim=1) @ mixing, "w")
-
-        def to_space(self, latent: Latent, space: str) -> Latent:
-            return latent
-
-    mixing = torch.randn(4, 7, generator=torch.Generator().manual_seed(2))
-    generator = Mixture()
-    axes = independent_axes(generator)
-    assert axes.shape == (4, 7)  # w has seven coordinates, and varies in four ways
-    alike = torch.nn.functional.cosine_similarity(axes[:, None], mixing[None], dim=2).abs()
-    assert (alike.max(dim=0).values > 0.98).all()
-    assert sorted(alike.argmax(dim=0).tolist()) == [0, 1, 2, 3]
-    assert independent_axes(generator) is axes
-    assert (torch.nn.functional.cosine_similarity(principal_axes(generator)[:, None], mixing, dim=2).abs() < 0.98).any()
-    w = generator.sample(5000, seed=9).value
-    coordinates = (w - w.mean(dim=0)) @ torch.linalg.pinv(axes)
-    torch.testing.assert_close(torch.cov(coordinates.T), torch.eye(4), atol=0.1, rtol=0)
 
 
 def test_shrinkage_leaves_at_zero_what_the_loss_does_not_insist_on() -> None:

@@ -14,6 +14,7 @@ from torch import nn
 
 from textmorph import load_domain
 from textmorph.checkpoints import native
+from textmorph.domains import TABLES
 from textmorph.jobs.engine import ProcessEngine
 from textmorph.layers.ir_se import ResidualBlock
 from textmorph.shards import make_bank, make_corpus
@@ -126,7 +127,7 @@ def write_toml(**found: Any) -> None:
     TUNED.write_text(json.dumps(tuned, indent=2, sort_keys=True) + "\n")
     templates = ",\n".join(f"    {json.dumps(t)}" for t in captions.TEMPLATES)
     witness = 'witness = "witness"\n' if (DOMAIN / "witness").exists() else ""
-    tables = "".join(f"[{name}]\n{_lines(tuned.pop(name))}\n" for name in ("mapper", "optimize") if name in tuned)
+    tables = "".join(f"[{name}]\n{_lines(tuned.pop(name))}\n" for name in TABLES if name in tuned)
     numbers = _lines(tuned)
     hashed = sorted(f for f in DOMAIN.glob("*.safetensors"))
     hashes = "".join(f'"{f.name}" = "{hashlib.sha256(f.read_bytes()).hexdigest()}"\n' for f in hashed)

@@ -37,6 +37,8 @@ tomllib: Any = import_module("tomllib" if sys.version_info >= (3, 11) else "toml
 FILE = "domain.toml"
 PARTS = ("generator", "encoder", "embedder", "identity", "witness", "bank", "corpus")
 REQUIRED = ("generator", "embedder", "neutral")
+TABLES = ("global", "svm", "optimize", "mapper")
+"""Methods for which a domain may bring values."""
 CROPS = ("square", "ffhq")
 DEFAULT_FILES = {"bank": ("bank.safetensors",), "corpus": ("corpus.safetensors", "corpus")}
 """Where a bank and a corpus are looked for when `domain.toml` does not name them: where `textmorph` puts them."""
@@ -61,15 +63,15 @@ class Domain:
         strength, num_channels: first values for an edit by hand; None leaves the method's own.
         truncation: psi of random latents of this domain, 0 to 1; None leaves that of whatever draws them.
         to_rgb: whether the methods also move the layers that only add colour, and a bank probes them.
-        strengths, channel_counts: what automatic strength searches; None leaves its own.
+        strengths, channel_counts, axis_counts: what automatic strength searches; None leaves its own.
         keep_identity: smallest identity (cosine) that automatic strength accepts.
         plain_share: share of the reachable effect at which automatic strength calls an edit plain; None leaves its own.
         crop: how its pictures were cropped: `square`, or `ffhq` for squares turned upright by eyes and mouth. For both
             the middle square is taken, or where that is far the one that `alignment` finds; nothing is turned.
         far_distance: reconstruction distance from which a picture counts as far from the domain; None never warns.
         clip_input: what CLIP sees, `standard` or `paper`.
-        mapper: values for the training of latent mappers, fields of `LatentMapping`; the rest are the paper's.
-        optimize: values for edits by latent optimisation, fields of `LatentOptimization`; the rest are the paper's.
+        tables: method → values for it, fields of its class; the rest are the paper's. In the file each is a table of
+            its own: `[global]`, `[svm]`, `[optimize]`, and `[mapper]` for the training of latent mappers.
         hashes: file name (relative to the folder) → SHA-256; checked when the part is loaded.
         device: where the networks live.
 
@@ -91,13 +93,13 @@ class Domain:
     to_rgb: bool = False
     strengths: tuple[float, ...] | None = None
     channel_counts: tuple[int, ...] | None = None
+    axis_counts: tuple[int, ...] | None = None
     keep_identity: float = 0.7
     plain_share: float | None = None
     crop: str = "square"
     far_distance: float | None = None
     clip_input: str = "standard"
-    mapper: Mapping[str, Any] = field(default_factory=dict)
-    optimize: Mapping[str, Any] = field(default_factory=dict)
+    tables: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     hashes: Mapping[str, str] = field(default_factory=dict)
     device: str = "cpu"
 
@@ -255,10 +257,10 @@ def _find(name_or_folder: str | os.PathLike[str]) -> Path:
 def _domain(folder: Path, entries: dict[str, Any], device: str) -> Domain:
     """Entries of a `domain.toml`, checked."""
     where = folder / FILE
-    settings = {f.name for f in fields(Domain)} - {"folder", "files", "device"}
+    settings = {f.name for f in fields(Domain)} - {"folder", "files", "tables", "device"}
     for key in entries:
-        if key not in settings and key not in PARTS:
-            close = difflib.get_close_matches(key, [*settings, *PARTS], n=1)
+        if key not in settings and key not in PARTS and key not in TABLES:
+            close = difflib.get_close_matches(key, [*settings, *PARTS, *TABLES], n=1)
             hint = f"; did you mean {close[0]!r}?" if close else ""
             raise DomainError(f"{where}: unknown entry {key!r}{hint}")
     for key in REQUIRED:
@@ -270,7 +272,9 @@ def _domain(folder: Path, entries: dict[str, Any], device: str) -> Domain:
         if part not in files and found is not None:
             files[part] = found
     values: dict[str, Any] = {key: _CHECKS[key](where, key, value) for key, value in entries.items() if key in settings}
-    return Domain(**{"name": folder.resolve().name, **values}, folder=folder, files=files, device=device)
+    tables = {name: _options(where, name, entries[name]) for name in TABLES if name in entries}
+    named = {"name": folder.resolve().name, **values}
+    return Domain(**named, folder=folder, files=files, tables=tables, device=device)
 
 
 def _text(where: Path, key: str, value: object) -> str:
@@ -364,13 +368,12 @@ _CHECKS = {
     "to_rgb": _flag,
     "strengths": _numbers,
     "channel_counts": _counts,
+    "axis_counts": _counts,
     "keep_identity": _share,
     "plain_share": _share,
     "crop": _crop,
     "far_distance": _number,
     "clip_input": _clip_input,
-    "mapper": _options,
-    "optimize": _options,
     "hashes": _hashes,
 }
 

@@ -29,7 +29,7 @@ from .prompts import text_embedding
 from .record import Record
 from .record import Result as Result
 from .sources import Photo, Source, open_source
-from .strength import CHANNEL_COUNTS, PLAIN_SHARE, SCALES, STRENGTHS, Candidate, choose_strength
+from .strength import PLAIN_SHARE, SCALES, STRENGTHS, Candidate, choose_strength
 from .wishes import Progress, TextMemory, Wish, channel_bank, make_wish, picture_corpus
 
 SEARCHED_AT = 256
@@ -321,7 +321,7 @@ class Editor:
         """The wish (its number of channels settled), its edit and strength, and how that was chosen."""
         if plan.strength is not None and not plan.search_channels:
             return wish, self.find(wish, latent, progress), plan.strength, None
-        counts = (self.domain.channel_counts or CHANNEL_COUNTS) if plan.search_channels else (None,)
+        counts = wish.counts(self.domain) if plan.search_channels else (None,)
         wishes = [wish if count is None else wish.with_channels(count) for count in counts]
         found = [self.find(each, latent, progress) for each in wishes]
         strengths = (plan.strength,) if plan.strength is not None else self._strengths(wish)

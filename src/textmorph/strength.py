@@ -13,6 +13,7 @@ from .errors import OptionError
 
 STRENGTHS = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0)
 CHANNEL_COUNTS = (10, 20, 50, 100)
+AXIS_COUNTS = (4, 8, 16)
 SCALES = (0.25, 0.5, 0.75, 1.0, 1.25)
 """Strengths tried for an edit that is complete at 1, such as one found by latent optimisation."""
 PLAIN_SHARE = 0.8

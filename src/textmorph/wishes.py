@@ -17,12 +17,17 @@ from .fingerprint import fingerprint
 from .latents import Latent
 from .methods import method_class
 from .prompts import check_prompt
+from .shift_method import ShiftMethod
+from .strength import AXIS_COUNTS, CHANNEL_COUNTS
 
 if TYPE_CHECKING:
     from .channel_bank import ChannelBank
     from .embedders import TextEmbedder
 
 Progress = Callable[[int, int], None]
+
+OF_CHANNELS = ("threshold", "relevance", "max_resolution", "to_rgb", "bank")
+"""Fields of a `ShiftMethod` that are about style channels."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +62,17 @@ class Wish:
         return getattr(self.recipe, "num_channels", None) is not None
 
     @property
+    def moves(self) -> str:
+        """What a method that selects some of many moves: `channels`, or `axes`."""
+        return "axes" if getattr(self.recipe, "space", "s") == "w" else "channels"
+
+    def counts(self, domain: Domain) -> tuple[int, ...]:
+        """The numbers of channels, or of axes, that automatic strength tries."""
+        if self.moves == "axes":
+            return domain.axis_counts or AXIS_COUNTS
+        return domain.channel_counts or CHANNEL_COUNTS
+
+    @property
     def per_picture(self) -> bool:
         """Whether the edit is found for one latent, so that it is scaled around 1 and shared by no other picture."""
         return "latent" in self._parameters
@@ -68,7 +84,7 @@ class Wish:
     @property
     def bank_choice(self) -> str | None:
         """How the method knows the style channels, see `screening.BankChoice`; None where it selects none."""
-        return getattr(self.recipe, "bank", None)
+        return getattr(self.recipe, "bank", None) if self.uses("bank") else None
 
     @property
     def layers(self) -> dict[str, Any]:
@@ -176,11 +192,12 @@ def make_wish(
         neutral: None takes the domain's; a method that reads none is refused one.
         num_channels: None takes the domain's, or the method's own.
         seed: for a method that draws random numbers.
-        options: further fields of the method; those left out are the domain's where it has them (`to_rgb`, and for
-            `optimize` its table of that name), else the method's own.
+        options: further fields of the method; those left out are the domain's where it has them (`to_rgb`, and its
+            table for the method), else the method's own. Where an option is about style channels, those are moved,
+            whatever the domain's table says of `space`.
 
     Raises:
-        DomainError: the domain's table names no field of the method.
+        DomainError: the domain's table for the method names something that is no field of it.
         PromptError: an empty or over-long text.
         OptionError: no such method, or an option that does not belong to it.
     """
@@ -199,17 +216,7 @@ def make_wish(
             )
     if "seed" in known:
         given.setdefault("seed", seed)
-    if method == "optimize":
-        given = usual_optimization(domain) | given
-    if "threshold" in known and "threshold" in given:
-        given.setdefault("num_channels", None)
-    elif "num_channels" in known and "num_channels" not in given and domain.num_channels is not None:
-        given["num_channels"] = domain.num_channels
-    if "to_rgb" in known:
-        given.setdefault("to_rgb", domain.to_rgb)
-    if "bank" in known and given.get("bank", "auto") == "auto" and not has_bank(domain):
-        given["bank"] = "none"  # said here, so that a record says it too
-    recipe = cls(**given)
+    recipe = cls(**_filled_in(domain, cls, method, given))
     if "neutral" not in inputs_of(recipe):
         if neutral is not None:
             raise OptionError(f"the method {method!r} takes no neutral text here; leave it out")
@@ -224,17 +231,43 @@ def inputs_of(recipe: Any) -> dict[str, inspect.Parameter]:
     return {name: p for name, p in inspect.signature(recipe.find).parameters.items() if name not in unused}
 
 
-def usual_optimization(domain: Domain) -> dict[str, Any]:
-    """A domain's own values for latent optimisation.
+def _filled_in(domain: Domain, cls: type, method: str, given: dict[str, Any]) -> dict[str, Any]:
+    """The options given, and what the domain says of those left out."""
+    known = {field.name: field.default for field in fields(cls)}
+    usual = usual_values(domain, method)
+    of_channels = [name for name in OF_CHANNELS if name in given and given[name] != known.get(name)]
+    if issubclass(cls, ShiftMethod):
+        if of_channels and given.get("space") == "w":
+            raise OptionError(
+                f"{', '.join(of_channels)}: about style channels; leave it out, or move them by space='s'"
+            )
+        if usual.get("space") == "w" and (of_channels or given.get("space") == "s"):  # then its number is one of axes
+            usual = {name: value for name, value in usual.items() if name not in ("space", "num_channels")}
+    given = usual | given
+    if issubclass(cls, ShiftMethod) and given.get("space") == "w":
+        return given
+    if "threshold" in known and "threshold" in given:
+        given.setdefault("num_channels", None)
+    elif "num_channels" in known and "num_channels" not in given and domain.num_channels is not None:
+        given["num_channels"] = domain.num_channels
+    if "to_rgb" in known:
+        given.setdefault("to_rgb", domain.to_rgb)
+    if "bank" in known and given.get("bank", "auto") == "auto" and not has_bank(domain):
+        given["bank"] = "none"  # said here, so that a record says it too
+    return given
+
+
+def usual_values(domain: Domain, method: str) -> dict[str, Any]:
+    """A domain's own values for a method.
 
     Raises:
-        DomainError: `[optimize]` names something that is no field of it.
+        DomainError: its table names something that is no field of it.
     """
-    cls = method_class("optimize")
-    unknown = sorted(domain.optimize.keys() - {field.name for field in fields(cls)})
+    table = domain.tables.get(method, {})
+    unknown = sorted(table.keys() - {field.name for field in fields(method_class(method))})
     if unknown:
-        raise DomainError(f"{domain.folder / 'domain.toml'}: [optimize] has no {', '.join(unknown)}")
-    return {name: value for name, value in domain.optimize.items() if name != "identity" or "identity" in domain.files}
+        raise DomainError(f"{domain.folder / 'domain.toml'}: [{method}] has no {', '.join(unknown)}")
+    return {name: value for name, value in table.items() if name != "identity" or "identity" in domain.files}
 
 
 def has_bank(domain: Domain) -> bool:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from textmorph.canvases.axes import independent_axes, principal_axes, suggested_step
+from textmorph.axes import independent_axes, principal_axes, suggested_step
 from textmorph.canvases.latent import LatentCanvas
 from textmorph.corpus import Corpus
 from textmorph.edits import Direction

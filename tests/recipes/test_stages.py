@@ -282,9 +282,9 @@ def test_bank_and_corpus_are_made_of_shards_and_told_in_the_domain(
     assert not list(runs.glob("bank/*.job"))
     bundle.write_toml(optimize={"steps": 7, "axes": "independent"}, mapper={"steps": 9}, plain_share=0.8)
     domain = load_domain(folder)
-    assert (domain.optimize, domain.mapper) == ({"steps": 7, "axes": "independent"}, {"steps": 9})
+    assert domain.tables == {"optimize": {"steps": 7, "axes": "independent"}, "mapper": {"steps": 9}}
     bundle.write_toml()  # what was found once is kept
-    assert load_domain(folder).optimize == domain.optimize
+    assert load_domain(folder).tables == domain.tables
 
 
 @pytest.mark.parametrize(

@@ -283,7 +283,7 @@ def _method(found: Networks, preset: str, photo: str | None, fields: dict[str, A
     if preset not in PRESETS:
         raise OptionError(f"--preset is {' or '.join(PRESETS)}, not {preset!r}")
     make = getattr(LatentMapping, "resemble_photo" if photo is not None else PRESETS[preset])
-    usual = dict(found.mapper)
+    usual = dict(found.tables.get("mapper", {}))
     unknown = sorted(usual.keys() - {field.name for field in dataclass_fields(LatentMapping)})
     if unknown:
         raise DomainError(f"{found.folder / 'domain.toml'}: [mapper] has no {', '.join(unknown)}")

@@ -72,7 +72,6 @@ METHOD_OPTIONS = (
     MethodOption("latent_l2", float, ("optimize",), "Weight of the distance to the start."),
     MethodOption("identity", float, ("optimize",), "Weight of the identity loss, e.g. 0.005."),
     MethodOption("sideways", float, ("optimize",), "Weight of what else changes, as CLIP sees it, e.g. 0.3."),
-    MethodOption("space", str, ("optimize",), "'w+' or 's'; or 'w', one step for all rows of w+."),
     MethodOption("axes", str, ("optimize",), "Of the steps: 'own', or 'principal' or 'independent' axes of w."),
     MethodOption("head_start", float, ("optimize",), "Length of a first step that the corpus suggests, e.g. 4."),
     MethodOption("shrinkage", float, ("optimize",), "Share of each step that every coordinate goes back, e.g. 0.5."),
@@ -82,6 +81,12 @@ METHOD_OPTIONS = (
     MethodOption("precision", str, ("optimize",), "'float32', or 'bfloat16', which is faster."),
     MethodOption("patience", int, ("optimize",), "Stop early after so many steps without a gain on held-out views."),
     MethodOption("num_views", int, ("optimize",), "Held-out views for that."),
+    MethodOption(
+        "space",
+        str,
+        (*SELECTING, "optimize"),
+        "What is moved: 's', style channels; 'w', all rows of w+ at once; and for optimize 'w+'. See docs/methods.md.",
+    ),
     MethodOption(
         "to_rgb", bool, (*SELECTING, "optimize"), "Also the layers that only add colour. Default: the domain's."
     ),

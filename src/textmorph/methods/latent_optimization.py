@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..augmentation import random_views
-from ..canvases.axes import independent_axes, principal_axes, suggested_step
+from ..axes import independent_axes, principal_axes, suggested_step
 from ..canvases.latent import LatentCanvas
 from ..edits import Direction
 from ..errors import OptionError
@@ -57,7 +57,7 @@ class LatentOptimization:
         space: `w+` or `s`; or `w`, one step for all rows of w+, which leaves less to find than w+ and stays nearer to
             what the mapping network makes.
         axes: that the steps are made along. `own`, those of the latent; in w and w+ also `principal` or `independent`
-            axes of w, each in units of its deviation (`canvases/axes.py`): `learning_rate`, `latent_l2` and
+            axes of w, each in units of its deviation (`axes.py`): `learning_rate`, `latent_l2` and
             `latent_noise` count in these, and where w never varies no step leads.
         head_start: length of a first step along independent or principal axes that a corpus suggests for the text, in
             deviations (`suggested_step`): a wish far off, which no small step comes nearer to, is then found too. 0

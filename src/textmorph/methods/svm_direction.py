@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..channel_bank import ChannelBank, Progress, Relevance, check_selection
+from ..channel_bank import ChannelBank, Progress
 from ..corpus import Corpus, Matches
 from ..edits import Direction
 from ..errors import EditError, OptionError
-from ..fingerprint import fingerprint
 from ..prompts import BARE, check_prompt, text_embedding
-from ..screening import BankChoice, check_choice, direction_for
+from ..shift_method import ShiftMethod
 
 if TYPE_CHECKING:
     from ..embedders import TextEmbedder
@@ -24,8 +23,10 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SvmDirection:
+class SvmDirection(ShiftMethod):
     """Find the style channels that move images from those unlike a text to those like it. No neutral text is needed.
+
+    Fields of `ShiftMethod`, and these.
 
     Args:
         regularization: C of the soft-margin SVM; the paper leaves it open, 1 is scikit-learn's.
@@ -33,7 +34,6 @@ class SvmDirection:
         negatives: `farthest` from the text, as we read the paper, or `random` others.
         query: `plain`, the text as it is, or `ensemble`, averaged over templates.
         seed: of random negatives.
-        num_channels, threshold, relevance, max_resolution, to_rgb, bank: as in `GlobalDirection`.
     """
 
     regularization: float = 1.0
@@ -42,16 +42,9 @@ class SvmDirection:
     negatives: Literal["farthest", "random"] = "farthest"
     query: Literal["plain", "ensemble"] = "plain"
     seed: int = 0
-    num_channels: int | None = 20
-    threshold: float | None = None
-    relevance: Relevance = "cosine"
-    max_resolution: int | None = 128
-    to_rgb: bool = False
-    bank: BankChoice = "auto"
 
     def __post_init__(self) -> None:
-        check_selection(num_channels=self.num_channels, threshold=self.threshold, relevance=self.relevance)
-        check_choice(self.bank)
+        super().__post_init__()
         if not self.regularization > 0:
             raise OptionError(f"regularization is above 0, not {self.regularization}")
         if self.num_positives < 1 or self.num_negatives < 1:
@@ -71,7 +64,7 @@ class SvmDirection:
         truncation: float | None = None,
         progress: Progress | None = None,
     ) -> Direction:
-        """Find the direction in s towards the target text.
+        """Find the direction towards the target text.
 
         Args:
             target: what the picture should show.
@@ -84,31 +77,20 @@ class SvmDirection:
 
         Raises:
             PromptError: an empty or over-long text.
-            EmptyDirectionError: no channel is relevant enough.
+            EmptyDirectionError: no channel or axis is relevant enough.
             BankMismatchError: bank or corpus are for other networks or layers.
             OptionError: the corpus is too small.
+            InputError: in w, the corpus does not tell what the axes do.
         """
         positives, negatives = self.retrieve(embedder, target=target, corpus=corpus, templates=templates)
         normal = svm_normal(
             corpus.embedding(positives.rows), corpus.embedding(negatives.rows), regularization=self.regularization
         )
-        vector, made = direction_for(
-            normal.to(generator.mean_w), generator, embedder, choice=self.bank, bank=bank,
-            num_channels=self.num_channels, threshold=self.threshold, relevance=self.relevance,
-            max_resolution=self.max_resolution, to_rgb=self.to_rgb, truncation=truncation, progress=progress,
+        about = {"method": "svm", "target": check_prompt(target), "templates": self._templates_named(templates)}
+        return self.lead(
+            normal.to(generator.mean_w), generator, embedder, corpus=corpus, bank=bank, truncation=truncation,
+            progress=progress, about=about,
         )  # fmt: skip
-        provenance = {
-            "method": "svm",
-            "options": asdict(self),
-            "target": check_prompt(target),
-            "templates": self._templates_named(templates),
-            "channels": int(vector.count_nonzero()),
-            "generator": fingerprint(generator),
-            "embedder": fingerprint(embedder),
-            "bank": made,
-            "corpus": corpus.fingerprint,
-        }
-        return Direction(vector.to(generator.mean_w), "s", provenance)
 
     def retrieve(
         self, embedder: TextEmbedder, *, target: str, corpus: Corpus, templates: Sequence[str] | None = None

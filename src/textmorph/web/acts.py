@@ -313,10 +313,10 @@ class Acts:
                 "alt": words.describe(visit.session, drawn=picture.drawn),
                 "drawn": picture.drawn,
             }
-        most = self.studio.most_channels(visit) if shown is not None else 1
+        most = self.studio.most(visit) if shown is not None else {}
         patch: Patch = {
             "stage": stage,
-            "rows": markup.rows(visit.session, most_channels=most),
+            "rows": markup.rows(visit.session, most=most),
             "notes": markup.notes(shown.notes if shown is not None else ()),
             "can_undo": visit.history.can_undo,
             "can_redo": visit.history.can_redo,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
 from . import words
@@ -18,18 +18,18 @@ def stops(row: Row, most: int) -> list[int]:
     return sorted({stop for stop in STOPS if stop <= most} | ({row.num_channels} if row.num_channels else set()))
 
 
-def rows(session: Session, *, most_channels: int, file_names: dict[int, str] | None = None) -> str:
+def rows(session: Session, *, most: Mapping[str, int]) -> str:
     """The wishes, each with its sliders.
 
     Args:
-        most_channels: where the slider for narrowness ends.
+        most: where the slider for narrowness ends, for channels and for axes.
     """
     if not session.rows:
         return '<p class="empty">Your wishes will stand here. They add up.</p>'
-    return f'<ol class="rows">{"".join(_row(row, most_channels) for row in session.rows)}</ol>'
+    return f'<ol class="rows">{"".join(_row(row, most.get(row.moves, 1)) for row in session.rows)}</ol>'
 
 
-def _row(row: Row, most_channels: int) -> str:
+def _row(row: Row, most: int) -> str:
     name, title = f"wish {row.id}", escape(row.text)
     off = "" if row.on else " off"
     step = 0.1 if row.reach > 3 else 0.05
@@ -47,11 +47,11 @@ def _row(row: Row, most_channels: int) -> str:
                 words.amount(row.strength), ends=("opposite", "more")),
     ]  # fmt: skip
     if row.num_channels is not None:
-        offered = stops(row, most_channels)
+        offered = stops(row, most)
         parts.append(
             _slider("channels", "How narrowly", f"How narrowly {name} works: {title}", 0, len(offered) - 1, 1,
-                    offered.index(row.num_channels), words.breadth(row.num_channels), ends=("narrow", "broad"),
-                    extra=f' data-stops="{",".join(map(str, offered))}"')
+                    offered.index(row.num_channels), words.breadth(row.num_channels, row.moves),
+                    ends=("narrow", "broad"), extra=f' data-stops="{",".join(map(str, offered))}"')
         )  # fmt: skip
     if row.reason:
         parts.append(f'<p class="reason">Chosen for you: {escape(row.reason)}.</p>')

@@ -19,7 +19,6 @@ from ..latents import Latent
 from ..plans import Plan, SavedEdit
 from ..record import Result
 from ..series import grid
-from ..strength import CHANNEL_COUNTS
 from ..videos import bounced, write_video
 from ..wishes import Progress
 from . import pictures, saved, words
@@ -50,7 +49,9 @@ def result(studio: Studio, visit: Visit) -> Result:
 def plan(studio: Studio, visit: Visit) -> Plan:
     """The wishes that count, as the editor's own plan."""
     texts = [
-        (studio.make(visit, r.text, r.method, r.num_channels), r) for r in visit.session.counting if r.file is None
+        (studio.make(visit, r.text, r.method, r.num_channels, r.options), r)
+        for r in visit.session.counting
+        if r.file is None
     ]
     files = [row for row in visit.session.counting if row.file is not None]
     return Plan(
@@ -116,9 +117,10 @@ def sheet(studio: Studio, visit: Visit, id: int, *, progress: Progress | None = 
         raise OptionError("a contact sheet varies the number of channels, which this wish does not have")
     rest = Session(rows=tuple(one for one in visit.session.rows if one.id != id))
     source = studio.source(visit, studio.edited(visit, rest))
-    counts = tuple(sorted({*(editor.domain.channel_counts or CHANNEL_COUNTS), row.num_channels}))
+    wish = studio.make(visit, row.text, row.method, row.num_channels, row.options)
+    counts = tuple(sorted({*wish.counts(editor.domain), row.num_channels}))
     strength = row.strength or editor.domain.strength or row.reach / 3
-    wanted = editor.plan(row.text, strength=strength, num_channels=row.num_channels, method=row.method)
+    wanted = editor.plan(row.text, strength=strength, num_channels=row.num_channels, method=row.method, **row.options)
     strengths = sorted(round(part * strength, 2) for part in SHEET_STEPS)
     made = grid(editor, wanted, source, strengths=strengths, channel_counts=counts, progress=progress)
     page = made.sheet()

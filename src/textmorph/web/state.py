@@ -101,6 +101,8 @@ def read_state(text: str | bytes, *, max_rows: int) -> State:
 
 def _row(values: Any) -> Row:
     known = {field.name for field in fields(Row)}
+    if isinstance(values, dict):
+        values = {"moves": "channels", **values}  # older files know no others
     if not isinstance(values, dict) or set(values) != known:
         raise ValueError("a wish with other fields")
     for name, kind in (("id", int), ("strength", float), ("reach", float), ("on", bool), ("reason", str)):

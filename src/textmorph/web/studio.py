@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ..axes import independent_axes
 from ..editor import Editor
 from ..edits import Direction, Edit, Residual, apply_edits, load_edit
 from ..errors import InputError, LatentError, OptionError, TextmorphError
@@ -199,6 +200,7 @@ class Studio:
             strength=(1.0 if wish.per_picture else first) if strength is None else strength,
             reach=PER_PICTURE_REACH if wish.per_picture else self._reach(visit),
             num_channels=getattr(wish.recipe, "num_channels", None),
+            moves=wish.moves if wish.searches_channels else "channels",
         )
         row = session.rows[-1]
         self.find(visit, row)  # refuses here what cannot be found
@@ -217,7 +219,7 @@ class Studio:
             SavedEdit(edit=e, strength=s, about={"kind": "saved"})
             for e, s in self.pairs(visit, Session(rows=tuple(others)))
         )
-        plan = replace(editor.plan(row.text, strength="auto", method=row.method), edits=edits)
+        plan = replace(editor.plan(row.text, strength="auto", method=row.method, **row.options), edits=edits)
         result = editor.carry_out(plan, self.source(visit), latent=picture.latent, progress=progress)
         automatic = result.record["automatic"]
         found = {"strength": automatic["strength"], "reason": words.chosen(automatic)}
@@ -233,7 +235,7 @@ class Studio:
         """Add a wish by optimisation: steps that can be watched, and stopped with what they have reached."""
         self._room(visit)
         editor, picture = self.editor(visit), self.picture(visit)
-        steps = self.settings.optimize_steps or editor.domain.optimize.get("steps", OPTIMIZE_STEPS)
+        steps = self.settings.optimize_steps or editor.domain.tables.get("optimize", {}).get("steps", OPTIMIZE_STEPS)
         wish = make_wish(editor.domain, check_prompt(text), method="optimize", options={"steps": steps})
         if visit.stop.is_set():
             raise OptionError("stopped before it began")
@@ -328,18 +330,25 @@ class Studio:
             given["reason"] = ""
         return visit.session.change(id, **given)
 
-    def make(self, visit: Visit, text: str, method: str, num_channels: int | None) -> Wish:
-        return make_wish(self.editor(visit).domain, text, method=method, num_channels=num_channels)
+    def make(
+        self, visit: Visit, text: str, method: str, num_channels: int | None, options: dict[str, Any] | None = None
+    ) -> Wish:
+        return make_wish(self.editor(visit).domain, text, method=method, num_channels=num_channels, options=options)
 
     def _room(self, visit: Visit) -> None:
         self.picture(visit)
         if len(visit.session.rows) >= self.settings.max_rows:
             raise OptionError(f"{self.settings.max_rows} wishes are the most; delete one first")
 
-    def most_channels(self, visit: Visit) -> int:
-        """How many style channels a wish can move."""
-        bank = self.editor(visit).domain.bank
-        return len(bank.channels) if bank is not None else 1
+    def most(self, visit: Visit) -> dict[str, int]:
+        """How many style channels, and axes of w, a wish can move."""
+        editor = self.editor(visit)
+        bank = editor.domain.bank
+        axes = {"axes": len(independent_axes(editor.generator))} if self._moves_axes(visit) else {}
+        return {"channels": len(bank.channels) if bank is not None else 1, **axes}
+
+    def _moves_axes(self, visit: Visit) -> bool:
+        return any(row.moves == "axes" for row in visit.session.rows)
 
     def _reach(self, visit: Visit) -> float:
         return float(max(10.0, *(self.editor(visit).domain.strengths or STRENGTHS)))
@@ -374,7 +383,7 @@ class Studio:
             if row.file is not None:
                 edit = self.load(visit, visit.folder / row.file)
             else:
-                wish = self.make(visit, row.text, row.method, row.num_channels)
+                wish = self.make(visit, row.text, row.method, row.num_channels, row.options)
                 edit = self.editor(visit).find(wish, self.picture(visit).latent)
             with visit.lock:
                 if len(visit.edits) >= MAX_EDITS:
@@ -440,7 +449,10 @@ class Studio:
         for text in suggest(editor, picture.inverted):
             wish = self.make(visit, text, "global", None)
             strength = editor.domain.strength or FIRST_STRENGTH
-            row = Row(id=1, text=text, strength=strength, num_channels=getattr(wish.recipe, "num_channels", None))
+            row = Row(
+                id=1, text=text, strength=strength, num_channels=getattr(wish.recipe, "num_channels", None),
+                moves=wish.moves,
+            )  # fmt: skip
             image = editor.render(self.edited(visit, Session(rows=(row,))), resolution=side)
             found.append((text, short(text, editor.domain.neutral), pictures.thumbnail(image)))
         return found

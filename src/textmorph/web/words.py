@@ -107,6 +107,6 @@ def amount(strength: float) -> str:
     return "none" if strength == 0 else f"{strength:+.1f}"
 
 
-def breadth(num_channels: int) -> str:
+def breadth(num_channels: int, moves: str = "channels") -> str:
     """How narrowly, as the page shows it."""
-    return f"{num_channels} channel{'' if num_channels == 1 else 's'}"
+    return f"{num_channels} {moves}" if num_channels != 1 else {"channels": "1 channel", "axes": "1 axis"}[moves]

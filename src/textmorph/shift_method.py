@@ -1,0 +1,98 @@
+"""From a shift in embedding space to a direction: what global and SVM directions have in common."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from torch import Tensor
+
+from .axes import axis_direction
+from .channel_bank import ChannelBank, Progress, Relevance, check_selection
+from .edits import Direction
+from .errors import OptionError
+from .fingerprint import fingerprint
+from .screening import BankChoice, check_choice, direction_for
+
+if TYPE_CHECKING:
+    from .corpus import Corpus
+    from .embedders import Embedder
+    from .generators import Generator
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShiftMethod:
+    """Find what moves images as a shift in embedding space says.
+
+    Args:
+        space: what is moved. `s`, style channels, as in the papers; or `w`, independent axes of w (`axes.py`), whose
+            effects a corpus of generated pictures tells: no bank is needed, and the direction lies in w+. Of the other
+            fields here that one looks at `num_channels` alone.
+        num_channels: k, the number of channels, or of axes, moved. The paper's is 20 for faces, 100 for cars and cats;
+            None with a threshold.
+        threshold: beta, the least |relevance| of a channel moved, in [0, 1]; None with a number of channels.
+        relevance: of a channel to the text: `cosine`, as the published code has it, or `consistent`, which also
+            multiplies by how alike the channel acts on all images.
+        max_resolution: layers above it (in pixels) stay as they are, as in the published code; None edits all.
+        to_rgb: also edit the layers that only add colour.
+        bank: how the channels are known: `build`, by a channel bank; `none`, by gradients for this text, in minutes;
+            `screen`, by more of them, which serve the next texts too; `auto`, by the bank if there is one, or else by
+            `none`.
+    """
+
+    space: Literal["s", "w"] = "s"
+    num_channels: int | None = 20
+    threshold: float | None = None
+    relevance: Relevance = "cosine"
+    max_resolution: int | None = 128
+    to_rgb: bool = False
+    bank: BankChoice = "auto"
+
+    def __post_init__(self) -> None:
+        if self.space not in ("s", "w"):
+            raise OptionError(f"space is 's' or 'w', not {self.space!r}")
+        if self.space == "w" and self.threshold is not None:
+            raise OptionError("a threshold is for style channels; in w give num_channels, or space='s'")
+        check_selection(num_channels=self.num_channels, threshold=self.threshold, relevance=self.relevance)
+        check_choice(self.bank)
+
+    @property
+    def unused(self) -> frozenset[str]:
+        """Inputs of `find` that these values have no use for."""
+        return frozenset({"bank", "truncation"} if self.space == "w" else ())
+
+    def lead(
+        self,
+        shift: Tensor,
+        generator: Generator,
+        embedder: Embedder,
+        *,
+        corpus: Corpus | None,
+        bank: ChannelBank | None,
+        truncation: float | None,
+        progress: Progress | None,
+        about: dict[str, Any],
+    ) -> Direction:
+        """The direction for a shift, [D], with its provenance.
+
+        Args:
+            about: what the method itself has to tell.
+        """
+        told: dict[str, Any] = {"bank": None, "corpus": corpus.fingerprint if corpus is not None else None}
+        if self.space == "w":
+            if corpus is None:
+                raise OptionError("axes of w are known by a corpus; give corpus, or space='s'")
+            corpus.check(embedder)
+            vector = axis_direction(shift, generator, corpus, num_axes=self.num_channels or 1)[None]  # for every row
+        else:
+            vector, told["bank"] = direction_for(
+                shift, generator, embedder, choice=self.bank, bank=bank, num_channels=self.num_channels,
+                threshold=self.threshold, relevance=self.relevance, max_resolution=self.max_resolution,
+                to_rgb=self.to_rgb, truncation=truncation, progress=progress,
+            )  # fmt: skip
+            told["channels"] = int(vector.count_nonzero())
+        provenance = {
+            **about, "options": asdict(self), **told, "generator": fingerprint(generator),
+            "embedder": fingerprint(embedder),
+        }  # fmt: skip
+        return Direction(vector.to(generator.mean_w), "w+" if self.space == "w" else "s", provenance)
