@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
-from textmorph.axes import axis_direction, axis_effects, independent_axes, principal_axes, select_axes
+from textmorph.axes import axis_effects, independent_axes, independent_effects, principal_axes, select_axes
 from textmorph.corpus import Corpus
 from textmorph.errors import EmptyDirectionError, InputError
 from textmorph.latents import Latent
@@ -68,7 +68,9 @@ def test_a_direction_in_w_grants_the_wish_and_leaves_the_rest() -> None:
     generator = Mixture()
     corpus = pictures(generator)
     wish = F.normalize(EFFECTS[1], dim=0)  # what the second source does
-    step = axis_direction(wish, generator, corpus, num_axes=4) @ torch.linalg.pinv(MIXING)
+    step = select_axes(independent_effects(corpus, generator), wish, num_axes=4)
+    assert independent_effects(corpus, generator) is independent_effects(corpus, generator)
+    step = step @ independent_axes(generator) @ torch.linalg.pinv(MIXING)
     assert int(step.abs().argmax()) == 1
     others = torch.cat([step[:1], step[2:]]).abs().max()
     assert step[1] > 20 * others

@@ -140,19 +140,8 @@ def select_axes(effects: Tensor, shift: Tensor, *, num_axes: int) -> Tensor:
     return (step / step.abs().max()).to(effects)
 
 
-def axis_direction(shift: Tensor, generator: Generator, corpus: Corpus, *, num_axes: int) -> Tensor:
-    """Direction in w for a shift in embedding space, [W], along independent axes; see `select_axes`.
-
-    Raises:
-        EmptyDirectionError: no axis moves the embedding that way.
-        InputError: the corpus does not tell what the axes do.
-    """
-    axes = independent_axes(generator)
-    return select_axes(_effects_known(corpus, generator), shift.to(axes), num_axes=num_axes) @ axes
-
-
-def _effects_known(corpus: Corpus, generator: Generator) -> Tensor:
-    """Effects of the independent axes, kept as long as corpus and generator live."""
+def independent_effects(corpus: Corpus, generator: Generator) -> Tensor:
+    """`axis_effects` of the independent axes, kept as long as corpus and generator live."""
     kept = _effects.setdefault(corpus, WeakKeyDictionary())
     if generator not in kept:
         kept[generator] = axis_effects(corpus, generator, independent_axes(generator))

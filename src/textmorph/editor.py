@@ -476,4 +476,6 @@ def _tell(wish: Wish, edit: Edit, strength: float) -> dict[str, Any]:
     told: dict[str, Any] = {"kind": "text", **wish.about, "strength": strength, "space": edit.space}
     if isinstance(edit, Direction) and edit.space == "s":
         told["channels"] = int(edit.vector.count_nonzero())
+    elif isinstance(edit, Direction) and "axes" in edit.provenance:
+        told["axes"] = edit.provenance["axes"]
     return told

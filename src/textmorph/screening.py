@@ -27,6 +27,7 @@ from .errors import OptionError
 from .fingerprint import fingerprint
 from .latents import Latent
 from .memory import halving
+from .precision import Precision
 from .probing import PRECISIONS, Prober, Progress, plan_bank, true_square, unit_rows
 
 if TYPE_CHECKING:
@@ -146,10 +147,28 @@ class Screen:
         """Relevance by gradients alone, [P], and the unit slopes of each sample behind it, [N, P]."""
         slopes = self._slopes_along(shift, steps)  # [N, P]
         lengths = self._measured_lengths(steps)  # [n, P]
+        lengths = (lengths.square() + self._beyond(shift, slopes[: len(lengths)]).square()).sqrt()
         usual = lengths.mean(dim=0).expand(len(slopes) - len(lengths), -1)
         lengths = torch.cat([lengths, usual])
         unit = torch.where(lengths > 0, slopes / lengths.clamp_min(1e-12), 0).clamp(-1, 1)
         return unit.mean(dim=0) / self._size, unit
+
+    def _beyond(self, shift: Tensor, slopes: Tensor) -> Tensor:
+        """Slopes along what of a shift lies beyond the main directions, per unit of it, [n, P].
+
+        A length along the main directions alone leaves this out, and a channel that does next to nothing along them
+        would seem to do nothing but what the text says.
+        """
+        assert self._basis is not None
+        assert self._units is not None
+        assert self._lengths is not None
+        basis = self._basis.to(shift)
+        inside = basis @ shift  # [m]
+        rest = float((shift - inside @ basis).norm())
+        if rest < 1e-3:
+            return torch.zeros_like(slopes)
+        known = torch.einsum("m,nmp->np", inside.to(slopes), self._units) * self._lengths
+        return (slopes - known) / rest
 
     def direction(
         self,
@@ -323,6 +342,7 @@ def direction_for(
     relevance: Relevance,
     max_resolution: int | None,
     to_rgb: bool,
+    precision: Precision = "float32",
     truncation: float | None = None,
     progress: Progress | None = None,
 ) -> tuple[Tensor, dict[str, Any]]:
@@ -332,6 +352,7 @@ def direction_for(
         choice: how to find them, see `BankChoice`.
         bank: of these two networks, where there is one at hand; `screen` and `none` do without.
         num_channels, threshold, relevance, max_resolution, to_rgb: see `ChannelBank.direction`.
+        precision: of the passes, where there is no bank.
         truncation: of the samples, where there is no bank; None takes that of `build_bank`.
         progress: called with what is done and the total.
 
@@ -342,11 +363,12 @@ def direction_for(
     """
     layers: dict[str, Any] = {"max_resolution": max_resolution, "to_rgb": to_rgb}
     wanted: dict[str, Any] = {"num_channels": num_channels, "threshold": threshold, "relevance": relevance}
-    found = find_bank(generator, embedder, choice, bank, **layers, truncation=truncation, progress=progress)
+    measured: dict[str, Any] = {"truncation": truncation, "precision": precision}
+    found = find_bank(generator, embedder, choice, bank, **layers, **measured, progress=progress)
     if found is not None:
         return found.direction(shift.to(found.effects), generator.style_layout, **wanted, **layers), found.info
     preset = "screen" if choice == "screen" else "none"
-    screen = screen_for(generator, embedder, preset, **layers, truncation=truncation)
+    screen = screen_for(generator, embedder, preset, **layers, **measured)
     return screen.direction(shift, **wanted, progress=progress), screen.info
 
 
@@ -358,6 +380,7 @@ def find_bank(
     *,
     max_resolution: int | None = 128,
     to_rgb: bool = False,
+    precision: Precision = "float32",
     truncation: float | None = None,
     progress: Progress | None = None,
 ) -> ChannelBank | None:
@@ -365,6 +388,7 @@ def find_bank(
 
     Args:
         max_resolution, to_rgb: layers that it has to cover, save for a bank that is given.
+        precision: of the passes for a new one.
         truncation: of the samples of a new one; None takes that of `build_bank`.
 
     Raises:
@@ -381,7 +405,7 @@ def find_bank(
     if known is None or not known.covers(generator.style_layout.mask(**layers)):
         known = None
     if known is None and choice == "build":
-        known = build_bank(generator, embedder, **layers, **_drawn(truncation), progress=progress)
+        known = build_bank(generator, embedder, **layers, **_measured(truncation, precision), progress=progress)
         remember(known)
     return known
 
@@ -404,10 +428,11 @@ def screen_for(
     *,
     max_resolution: int | None = 128,
     to_rgb: bool = False,
+    precision: Precision = "float32",
     truncation: float | None = None,
 ) -> Screen:
     """The screen of these networks with a preset, kept in this process: what it has measured serves the next text."""
-    options: dict[str, Any] = {"max_resolution": max_resolution, "to_rgb": to_rgb, **_drawn(truncation)}
+    options: dict[str, Any] = {"max_resolution": max_resolution, "to_rgb": to_rgb, **_measured(truncation, precision)}
     key = fingerprint(generator), fingerprint(embedder), preset, str(options)
     screen = _SCREENS.get(key)
     if screen is None or screen.generator is not generator:
@@ -416,9 +441,10 @@ def screen_for(
     return screen
 
 
-def _drawn(truncation: float | None) -> dict[str, Any]:
-    """The option, where it is given."""
-    return {} if truncation is None else {"truncation": truncation}
+def _measured(truncation: float | None, precision: Precision) -> dict[str, Any]:
+    """How samples are drawn and passed through the networks, as `plan_bank` takes it."""
+    drawn = {} if truncation is None else {"truncation": truncation}
+    return {**drawn, "autocast": PRECISIONS.get(precision)}
 
 
 def preparation(generator: Generator, embedder: Embedder, choice: str, **layers: Any) -> str | None:

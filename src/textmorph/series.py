@@ -15,6 +15,7 @@ from .images import contact_sheet
 from .latents import Latent
 from .prompts import check_prompt
 from .record import Record, Result, threads_of, unpack_latent
+from .strength import counted
 from .wishes import Progress, TextMemory, Wish, make_wish, picture_corpus
 
 if TYPE_CHECKING:
@@ -43,12 +44,13 @@ class Series:
         """The grid as one labelled picture: strengths from left to right, numbers of channels from top to bottom."""
         strengths, counts = self.record["strengths"], self.record["channel_counts"]
         wish = self.record["edits"][0]
+        moves = "axes" if wish["values"].get("space") == "w" else "channels"
         neutral = f" (neutral: {wish['neutral']})" if wish["neutral"] else ""
         return contact_sheet(
             self.frames,
             columns=len(strengths),
             column_titles=[f"strength {strength:g}" for strength in strengths],
-            row_titles=[_channels(count) for count in counts],
+            row_titles=["" if count is None else counted(count, moves) for count in counts],
             title=f"{wish['prompt']}{neutral}",
         )
 
@@ -217,7 +219,3 @@ def _draw(
             if progress is not None:
                 progress(len(frames), len(wishes) * len(strengths))
     return frames
-
-
-def _channels(count: int | None) -> str:
-    return "" if count is None else f"{count} channel{'' if count == 1 else 's'}"

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from torch import Tensor
 
-from .axes import axis_direction
+from .axes import independent_axes, independent_effects, select_axes
 from .channel_bank import ChannelBank, Progress, Relevance, check_selection
 from .edits import Direction
 from .errors import OptionError
 from .fingerprint import fingerprint
+from .precision import Precision, check_precision
 from .screening import BankChoice, check_choice, direction_for
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ class ShiftMethod:
         bank: how the channels are known: `build`, by a channel bank; `none`, by gradients for this text, in minutes;
             `screen`, by more of them, which serve the next texts too; `auto`, by the bank if there is one, or else by
             `none`.
+        precision: of the passes that measure channels where there is no bank: `float32`, or `bfloat16`, which is faster
+            on processors that have it, and loses what small effects do.
     """
 
     space: Literal["s", "w"] = "s"
@@ -47,6 +50,7 @@ class ShiftMethod:
     max_resolution: int | None = 128
     to_rgb: bool = False
     bank: BankChoice = "auto"
+    precision: Precision = "float32"
 
     def __post_init__(self) -> None:
         if self.space not in ("s", "w"):
@@ -55,6 +59,7 @@ class ShiftMethod:
             raise OptionError("a threshold is for style channels; in w give num_channels, or space='s'")
         check_selection(num_channels=self.num_channels, threshold=self.threshold, relevance=self.relevance)
         check_choice(self.bank)
+        check_precision(self.precision)
 
     @property
     def unused(self) -> frozenset[str]:
@@ -83,12 +88,14 @@ class ShiftMethod:
             if corpus is None:
                 raise OptionError("axes of w are known by a corpus; give corpus, or space='s'")
             corpus.check(embedder)
-            vector = axis_direction(shift, generator, corpus, num_axes=self.num_channels or 1)[None]  # for every row
+            step = select_axes(independent_effects(corpus, generator), shift, num_axes=self.num_channels or 1)
+            vector = (step @ independent_axes(generator))[None]  # for every row
+            told["axes"] = int(step.count_nonzero())
         else:
             vector, told["bank"] = direction_for(
                 shift, generator, embedder, choice=self.bank, bank=bank, num_channels=self.num_channels,
                 threshold=self.threshold, relevance=self.relevance, max_resolution=self.max_resolution,
-                to_rgb=self.to_rgb, truncation=truncation, progress=progress,
+                to_rgb=self.to_rgb, precision=self.precision, truncation=truncation, progress=progress,
             )  # fmt: skip
             told["channels"] = int(vector.count_nonzero())
         provenance = {

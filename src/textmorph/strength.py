@@ -19,6 +19,11 @@ SCALES = (0.25, 0.5, 0.75, 1.0, 1.25)
 PLAIN_SHARE = 0.8
 
 
+def counted(number: int, moves: str = "channels") -> str:
+    """A number of `channels` or `axes` in words."""
+    return f"{number} {moves}" if number != 1 else {"channels": "1 channel", "axes": "1 axis"}[moves]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
     """One try: strength α, number of channels k (None where the method has none), and what came of it.

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 Progress = Callable[[int, int], None]
 
-OF_CHANNELS = ("threshold", "relevance", "max_resolution", "to_rgb", "bank")
+OF_CHANNELS = ("threshold", "relevance", "max_resolution", "to_rgb", "bank", "precision")
 """Fields of a `ShiftMethod` that are about style channels."""
 
 
@@ -87,9 +87,9 @@ class Wish:
         return getattr(self.recipe, "bank", None) if self.uses("bank") else None
 
     @property
-    def layers(self) -> dict[str, Any]:
-        """The fields that say which layers the method may edit."""
-        return {name: value for name, value in self.values.items() if name in ("max_resolution", "to_rgb")}
+    def measuring(self) -> dict[str, Any]:
+        """The fields that say what is measured where there is no bank: which layers, and in which precision."""
+        return {name: value for name, value in self.values.items() if name in ("max_resolution", "to_rgb", "precision")}
 
     def uses_bank(self, domain: Domain) -> bool:
         """Whether it takes its channels from a channel bank."""
@@ -101,13 +101,13 @@ class Wish:
 
         if self.bank_choice is None or (self.bank_choice in ("auto", "build") and domain.bank is not None):
             return None
-        return preparation(domain.generator, domain.embedder, self.bank_choice, **self.layers)
+        return preparation(domain.generator, domain.embedder, self.bank_choice, **self.measuring)
 
     def bank(self, domain: Domain) -> ChannelBank | None:
         """The channel bank that the method takes its channels from, built if it chose so; None where it takes none."""
         if not self.uses_bank(domain):
             return None
-        return channel_bank(domain, self.bank_choice, **self.layers)
+        return channel_bank(domain, self.bank_choice, **self.measuring)
 
     def with_channels(self, num_channels: int) -> Wish:
         return replace(self, recipe=replace(self.recipe, num_channels=num_channels))
@@ -282,7 +282,7 @@ def channel_bank(domain: Domain, choice: str | None = "auto", **layers: Any) -> 
 
     Args:
         choice: `build` makes one where there is none, and keeps it for this process.
-        layers: that the one made covers, `max_resolution` and `to_rgb`.
+        layers: that the one made covers, `max_resolution` and `to_rgb`; and the `precision` of its making.
 
     Raises:
         DomainError: there is none yet.

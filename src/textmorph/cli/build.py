@@ -224,6 +224,11 @@ def tune(
     numbers = None if num_channels is None else counts(num_channels)
     files = console.pictures_in(Path(images).expanduser()) if images is not None else None
     editor = load_editor(domain, device)
+    from ..methods.tuning import THRESHOLDS
+    from ..methods.tuning import tune as search
+
+    if numbers is None:  # thresholds are for style channels
+        method_options = {**(method_options or {}), "threshold": rows[0] if rows else THRESHOLDS[0]}
     plans = [
         editor.plan(text, strength=1.0, neutral=neutral, method=method, seed=seed, **(method_options or {}))
         for text in prompts
@@ -231,7 +236,6 @@ def tune(
     wish = plans[0].wish
     assert wish is not None
     from ..latents import Latent
-    from ..methods.tuning import tune as search
 
     if files is None:
         latents = editor.generator.sample(num, seed=seed, truncation=editor.domain.truncation_or(0.7))

@@ -50,7 +50,7 @@ BATCH = 8
 
 Channels = Annotated[
     str | None,
-    typer.Option("--num-channels", "-k", metavar="N|auto", help="Style channels to move. Default: searched."),
+    typer.Option("--num-channels", "-k", metavar="N|auto", help="Style channels, or axes, to move. Default: searched."),
 ]
 
 
@@ -309,10 +309,12 @@ def _write(result: Result, job: _Job, task: _Task, seconds: float) -> None:
 
 def _explain(record: dict[str, Any], *, quiet: bool) -> None:
     """What was done and what came of it, in a few lines."""
+    from ..strength import counted
+
     for told in record["edits"]:
         name = f"'{told['prompt']}'" if told["kind"] == "text" else Path(told["file"] or "an edit").name
-        channels = f", {told['channels']} channels" if "channels" in told else ""
-        say(f"  {name}: strength {told['strength']:g}{channels}", quiet=quiet)
+        moved = "".join(f", {counted(told[kind], kind)}" for kind in ("channels", "axes") if kind in told)
+        say(f"  {name}: strength {told['strength']:g}{moved}", quiet=quiet)
     if record["automatic"]:
         say(f"  automatic strength: {record['automatic']['reason']}", quiet=quiet)
     scores = record["scores"]

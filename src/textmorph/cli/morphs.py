@@ -37,7 +37,7 @@ def grid(
         str, typer.Option(metavar="FROM:TO:STEP", help="Columns; a list such as 0,2,4 also goes.")
     ] = "-4:8:2",
     num_channels: Annotated[
-        str, typer.Option("--num-channels", "-k", metavar="N,N,…", help="Rows: numbers of style channels.")
+        str, typer.Option("--num-channels", "-k", metavar="N,N,…", help="Rows: numbers of style channels, or of axes.")
     ] = "5,20,50,100",
     neutral: Neutral = None,
     method: Method = "global",
@@ -92,7 +92,7 @@ def sweep(
     bounce: Annotated[bool, typer.Option(help="Also play it backwards, so that it loops.")] = True,
     neutral: Neutral = None,
     num_channels: Annotated[
-        int | None, typer.Option("--num-channels", "-k", min=1, help="Style channels to move.")
+        int | None, typer.Option("--num-channels", "-k", min=1, help="Style channels, or axes, to move.")
     ] = None,
     method: Method = "global",
     refine: Refine = 0,

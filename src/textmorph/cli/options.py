@@ -78,7 +78,6 @@ METHOD_OPTIONS = (
     MethodOption("second_moment", str, ("optimize",), "Adam's, per 'coordinate', or one for each 'row'."),
     MethodOption("latent_noise", float, ("optimize",), "Random steps to look from, fading, e.g. 1 along axes of w."),
     MethodOption("resolution", int, ("optimize",), "Side of the image that CLIP sees."),
-    MethodOption("precision", str, ("optimize",), "'float32', or 'bfloat16', which is faster."),
     MethodOption("patience", int, ("optimize",), "Stop early after so many steps without a gain on held-out views."),
     MethodOption("num_views", int, ("optimize",), "Held-out views for that."),
     MethodOption(
@@ -86,6 +85,12 @@ METHOD_OPTIONS = (
         str,
         (*SELECTING, "optimize"),
         "What is moved: 's', style channels; 'w', all rows of w+ at once; and for optimize 'w+'. See docs/methods.md.",
+    ),
+    MethodOption(
+        "precision",
+        str,
+        (*SELECTING, "optimize"),
+        "Of a search, or of channels without a bank: 'bfloat16' is faster.",
     ),
     MethodOption(
         "to_rgb", bool, (*SELECTING, "optimize"), "Also the layers that only add colour. Default: the domain's."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
+from ..strength import counted
 from . import words
 from .session import Row, Session
 from .visits import Item
@@ -50,7 +51,7 @@ def _row(row: Row, most: int) -> str:
         offered = stops(row, most)
         parts.append(
             _slider("channels", "How narrowly", f"How narrowly {name} works: {title}", 0, len(offered) - 1, 1,
-                    offered.index(row.num_channels), words.breadth(row.num_channels, row.moves),
+                    offered.index(row.num_channels), counted(row.num_channels, row.moves),
                     ends=("narrow", "broad"), extra=f' data-stops="{",".join(map(str, offered))}"')
         )  # fmt: skip
     if row.reason:

@@ -38,7 +38,7 @@ HELP = """\
 <details class="help"><summary>How it works, and what it cannot do</summary>
 <p>Say what the picture should show, as a whole phrase: <em>a person with purple hair</em>. The studio finds the
 gentlest strength that shows; every wish then has a slider for <b>how much</b> (to the left: the opposite) and one for
-<b>how narrowly</b> (few channels: little else changes). Wishes add up, in any number.</p>
+<b>how narrowly</b> (few parts: little else changes). Wishes add up, in any number.</p>
 <p>It changes the model's drawing of your picture, never the picture itself, so it can only show what the model can
 draw. It says so when a word is unknown to it, when a picture is far from what it knows, and when the person was
 lost.</p>

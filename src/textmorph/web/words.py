@@ -67,7 +67,7 @@ def identity_lost(kept: float, wanted: float) -> str:
     """A sentence on a person who became another."""
     return (
         f"This may no longer be the same person: likeness {max(kept, 0):.0%}, lost below {wanted:.0%}. "
-        "Less strength, or fewer channels, brings it back."
+        "Less strength, or moving fewer parts, brings it back."
     )
 
 
@@ -105,8 +105,3 @@ def title(session: Session) -> str:
 def amount(strength: float) -> str:
     """How much, as the page shows it."""
     return "none" if strength == 0 else f"{strength:+.1f}"
-
-
-def breadth(num_channels: int, moves: str = "channels") -> str:
-    """How narrowly, as the page shows it."""
-    return f"{num_channels} {moves}" if num_channels != 1 else {"channels": "1 channel", "axes": "1 axis"}[moves]
