@@ -44,6 +44,8 @@ SHARD = 4
 TURN = 8
 """Samples of the exact bank that are kept in one file."""
 TOLERANCES = (0.8, 0.6, 0.5, 0.4, 0.3, 0.2)
+KNOWN = 1.0
+"""Error (sine of the angle, `probing.angle_error`) above which a channel's direction is as good as drawn by lot."""
 DEFINED_AT = 100
 """Samples of a bank as the paper builds it, to which costs refer."""
 
@@ -368,6 +370,15 @@ def given_stage(banks: Banks) -> dict[str, Any]:
     refined = torch.stack([screen.relevance(shift, num_channels=50) for shift in shifts], dim=1)
     found["refined"] = compared(refined, exact)
     print(found["refined"], flush=True)
+    error = angle_error(bank.effects.float() * bank.consistency[:, None], torch.full((len(exact),), num))
+    known = error <= KNOWN
+    best = torch.stack([rows.abs().topk(50).indices for rows in exact.t()])  # [T, 50]
+    found["known"] = {
+        "error": KNOWN, "channels": int(known.sum()), "of": len(known),
+        "of_the_best_50": float(known[best].double().mean()),
+        **{name: compared(rows[known], exact[known]) for name, rows in (("first", first), ("refined", refined))},
+    }  # fmt: skip
+    print(found["known"], flush=True)
     return found
 
 
@@ -436,7 +447,7 @@ def judged(
     for choice in ("auto", *ways):
         settings = Settings(
             portraits=portraits, tasks=tuple(task.key for task in banks.tasks), ways=("global",),
-            options={"global": {"bank": choice}},
+            options={"global": {"bank": choice, "space": "s"}},
         )  # fmt: skip
         bench = Bench(editor=banks.editor, judges=judges, settings=settings, folder=banks.folder / choice)
         parts = run(bench, say=lambda text, choice=choice: tell(f"{choice}: {text}"))["global"]

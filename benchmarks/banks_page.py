@@ -85,9 +85,22 @@ little is left to chance but the method (differences alone are taken at fewer); 
 {chr(10).join(rows)}
 
 k columns: share of the k channels that both select (goal at 50: 0.95). Of the exact best 50, {among[100]:.3f} are among
-the first 100 by slopes, and {among[200]:.3f} among the first 200.
+the first 100 by slopes, and {among[200]:.3f} among the first 200.{_known(found.get("known"))}
 
 ![Agreement with the exact bank](images/banks.png)"""
+
+
+def _known(found: Mapping[str, Any] | None) -> str:
+    """What is left of the disagreement where the exact bank itself knows a direction."""
+    if found is None:
+        return ""
+    at = {way: found[way]["overlap"]["50"] for way in ("first", "refined")}
+    return f"""
+
+The exact bank itself does not know every direction: of {found["of"]} channels {found["of"] - found["channels"]} do so
+little that the mean over its samples is within what chance gives (error by `probing.angle_error` above
+{found["error"]:g}), and {1 - found["of_the_best_50"]:.1%} of its best 50 are such. Among the others, screening shares
+{at["refined"]:.3f} of the best 50, and slopes alone {at["first"]:.3f}."""
 
 
 def _adaptive(found: Mapping[str, Any] | None) -> str:

@@ -140,7 +140,8 @@ class Shop:
         method = self.method(key, variant)
         edit = method.train(
             editor.generator, editor.embedder, target=TASKS[key].prompt(self.bench.settings.split),
-            neutral=editor.domain.neutral if method.clip_loss == "directional" else None, latents=latents,
+            neutral=editor.domain.neutral if method.reads_neutral else None, latents=latents,
+            corpus=editor.domain.corpus if method.head_start else None,
             identity_embedder=editor.identity, run=folder, resume=folder.exists(), progress=tell,
         )  # fmt: skip
         return edit, float(clock.read_text())

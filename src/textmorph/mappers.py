@@ -5,6 +5,7 @@ The residual is before the factor 0.1 of the paper's code, which `edits.Residual
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -84,6 +85,15 @@ class MapperBlock(nn.Module):
         self.layers = nn.ModuleList(
             EqualizedLinear(width, width, lr_multiplier=0.01, activation=leaky_relu) for _ in range(4)
         )
+
+    @torch.no_grad()
+    def start_at(self, residual: Tensor) -> None:
+        """Give this residual [D] for every input, until training has moved the last layer."""
+        last = self.layers[-1]
+        assert isinstance(last, EqualizedLinear)
+        before = residual / math.sqrt(2)  # of the activation
+        last.weight.zero_()
+        last.bias.copy_(torch.where(before > 0, before, before / 0.2) / last.bias_gain)
 
     def forward(self, x: Tensor) -> Tensor:
         x = x * (x.square().mean(dim=self.norm_dim, keepdim=True) + 1e-8).rsqrt()

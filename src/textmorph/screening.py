@@ -16,6 +16,7 @@ Monte Carlo Methods in Financial Engineering, 2003, Sec. 4.1. The combination is
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -76,7 +77,7 @@ class Screening:
 
 PRESETS = {
     "none": Screening(),
-    "screen": Screening(num_samples=100, num_lengths=100, sketch=48, candidates=4.0, most=200, num_differences=16),
+    "screen": Screening(num_samples=100, num_lengths=100, sketch=48, candidates=4.0, most=200, num_differences=24),
 }
 
 
@@ -147,7 +148,8 @@ class Screen:
         """Relevance by gradients alone, [P], and the unit slopes of each sample behind it, [N, P]."""
         slopes = self._slopes_along(shift, steps)  # [N, P]
         lengths = self._measured_lengths(steps)  # [n, P]
-        lengths = (lengths.square() + self._beyond(shift, slopes[: len(lengths)]).square()).sqrt()
+        beyond = self._beyond(shift, slopes[: len(lengths)])
+        lengths = (lengths.square() + beyond.square() + rounding(self.plan) ** 2).sqrt()
         usual = lengths.mean(dim=0).expand(len(slopes) - len(lengths), -1)
         lengths = torch.cat([lengths, usual])
         unit = torch.where(lengths > 0, slopes / lengths.clamp_min(1e-12), 0).clamp(-1, 1)
@@ -288,6 +290,17 @@ class Screen:
         parts = halving(run, len(styles), max(1, self.plan["batch_size"] // _GRADIENT_SHARE))
         seen = [part[0] for part in parts]
         return torch.cat(seen), torch.cat([part[1] for part in parts])
+
+
+def rounding(plan: Mapping[str, Any]) -> float:
+    """Effect of one deviation that differences in the precision of a plan cannot tell from nothing.
+
+    A coordinate of a unit embedding is rounded by a few tenths of the precision's epsilon; the difference spans twice
+    the magnitude. A gradient sees far smaller effects, and would rank channels by them that a bank cannot know.
+    """
+    short = PRECISIONS.get(plan["autocast"], torch.float32)
+    magnitude: float = plan["magnitude"]
+    return torch.finfo(short).eps / (8 * magnitude)
 
 
 class _Steps:

@@ -342,13 +342,17 @@ def mapper_shard(
     from .jobs.run_folder import CONFIG
     from .latents import Latent
     from .methods.latent_mapper import LatentMapping
+    from .wishes import picture_corpus
 
     found = editor_of(domain, device)
     if parts != mapper_parts(found):
         raise DomainError(f"the domain {domain} of this worker is another, or was changed meanwhile")
-    LatentMapping(**method).train(
+    mapping = LatentMapping(**method)
+    corpus = picture_corpus(found.domain) if mapping.head_start else None
+    mapping.train(
         found.generator, found.embedder, target=target, neutral=neutral, latents=Latent.load(latents),
-        identity_embedder=found.identity, run=run, save_seconds=save_seconds, resume=(Path(run) / CONFIG).exists(),
+        identity_embedder=found.identity, corpus=corpus, run=run, save_seconds=save_seconds,
+        resume=(Path(run) / CONFIG).exists(),
     )  # fmt: skip
     return (Path(run) / "mapper.safetensors").read_bytes()
 

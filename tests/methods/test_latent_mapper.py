@@ -10,12 +10,15 @@ import numpy as np
 import pytest
 import torch
 
+from textmorph.axes import independent_axes, independent_effects, select_axes
+from textmorph.corpus import Corpus
 from textmorph.edits import Direction, Residual, apply_edits, load_edit
 from textmorph.errors import EditError, JobError, LatentError, OptionError, PromptError, SpaceError
 from textmorph.generators.stylegan2 import StyleGAN2
 from textmorph.jobs.run_folder import CONFIG, METRICS, SAMPLES, STATE, RunFolder
 from textmorph.latents import Latent
 from textmorph.methods.latent_mapper import LatentMapping
+from textmorph.prompts import BARE, text_shift
 
 from ..toys import ToyEmbedder, toy_generator, toy_identity, toy_image
 
@@ -224,13 +227,40 @@ def test_the_directional_loss_asks_for_a_neutral_text_and_takes_it(train: Any):
     assert not same(edit, train())
 
 
-@pytest.mark.parametrize("method", ["levels", "style", "directional", "bfloat16"])
+@pytest.mark.parametrize("architecture", ["levels", "single"])
+def test_a_head_start_is_the_step_that_a_corpus_suggests(
+    train: Any, generator: StyleGAN2, embedder: ToyEmbedder, w_plus: Latent, architecture: str
+):
+    corpus = Corpus.build(generator, embedder, num=60, seed=3)
+    still = {"learning_rate": 1e-9, "architecture": architecture, "levels": ("coarse",), "corpus": corpus}
+    moved = train(head_start=2.0, neutral="blue", sideways=0.1, **still)(w_plus)
+    step = (moved.value - w_plus.value)[:, :4]
+    axes, effects = independent_axes(generator), independent_effects(corpus, generator)
+    shift = text_shift(embedder, neutral="blue", target="red", templates=BARE)
+    expected = 2.0 * select_axes(effects, shift, num_axes=8) @ axes
+    torch.testing.assert_close(step, expected.expand_as(step), atol=1e-5, rtol=1e-4)
+    trained = train(head_start=2.0, **{**still, "learning_rate": 0.5, "steps": 8, "optimizer": "adam"})
+    change = (trained(w_plus).value - w_plus.value)[:, :4]
+    assert not torch.allclose(change[0], change[1])  # what is learnt is how faces differ
+    assert trained.provenance["corpus"] == corpus.fingerprint
+
+
+def test_what_changes_sideways_of_the_texts_has_a_price(train: Any, w_plus: Latent, tmp_path: Path):
+    with pytest.raises(OptionError, match="neutral"):
+        train(sideways=0.5)
+    train(sideways=0.5, neutral="blue", run=tmp_path / "run")
+    lines = RunFolder(tmp_path / "run").metrics()
+    assert all("sideways" in line or "held_out_sideways" in line for line in lines)
+
+
+@pytest.mark.parametrize("method", ["levels", "style", "directional", "bfloat16", "sideways"])
 def test_broken_off_and_resumed_it_gives_the_same_bits(train: Any, tmp_path: Path, method: str):
     class Stop(Exception):
         pass
 
     options: dict[str, Any] = {"steps": 9, "neutral": "grey"}
     others = {"directional": {"clip_loss": "directional"}, "bfloat16": {"precision": "bfloat16"}}
+    others["sideways"] = {"sideways": 0.5}
     options |= others.get(method, {"architecture": method})
     whole = train(**options)
 
@@ -290,6 +320,7 @@ def test_it_stops_early_on_held_out_latents(train: Any):
         ({"target": None}, OptionError, "target"),
         ({"identity_embedder": None}, OptionError, "identity_embedder"),
         ({"likeness": 1.0}, OptionError, "photo"),
+        ({"head_start": 1.0}, OptionError, "corpus"),
         ({"target": "  "}, PromptError, "empty"),
         ({"clip_loss": "directional", "neutral": "Red"}, PromptError, "differ"),
         ({"num_held_out": 11}, OptionError, "too few"),
@@ -310,6 +341,7 @@ def test_what_cannot_be_trained_is_refused(train: Any, options: dict[str, Any], 
         {"architecture": "both"}, {"levels": ()}, {"norm": "no"}, {"clip": 0.0}, {"identity": -1.0}, {"steps": 0},
         {"optimizer": "sgd"}, {"clip_loss": "huge"}, {"learning_rate": 0.0}, {"rampup": 2.0}, {"patience": 0},
         {"seed": -1}, {"factor": 0.0}, {"chunk_size": 0}, {"latent_l2": float("nan")}, {"precision": "float16"},
+        {"sideways": -1.0}, {"head_start": -1.0}, {"head_start": 1.0, "architecture": "style"},
     ],
 )  # fmt: skip
 def test_an_option_out_of_range_is_refused(options: dict[str, Any]):

@@ -72,6 +72,10 @@ def train(
     clip_loss: Annotated[str | None, typer.Option(help="cosine or directional.", rich_help_panel=LOSS)] = None,
     identity: Annotated[float | None, typer.Option(help="Weight of the identity.", rich_help_panel=LOSS)] = None,
     latent_l2: Annotated[float | None, typer.Option(help="Weight of the step's size.", rich_help_panel=LOSS)] = None,
+    sideways: Annotated[float | None, typer.Option(help="Weight of what else changes.", rich_help_panel=LOSS)] = None,
+    head_start: Annotated[
+        float | None, typer.Option(help="First step, that the corpus suggests, e.g. 4.", rich_help_panel=LOSS)
+    ] = None,
     neutral: Neutral = None,
     steps: Annotated[int | None, typer.Option(help="At most.", rich_help_panel=LENGTH)] = None,
     batch_size: Annotated[int | None, typer.Option(help="Latents of one step.", rich_help_panel=LENGTH)] = None,
@@ -108,11 +112,11 @@ def train(
     """
     fields = {
         "architecture": architecture, "norm": norm, "clip": clip, "clip_loss": clip_loss, "identity": identity,
-        "latent_l2": latent_l2, "steps": steps, "batch_size": batch_size, "chunk_size": chunk_size,
-        "optimizer": optimizer, "learning_rate": learning_rate, "rampup": rampup, "rampdown": rampdown,
-        "resolution": resolution, "precision": precision, "num_held_out": num_held_out,
-        "validate_every": validate_every, "patience": patience,
-        "seed": seed, "levels": None if levels is None else _words(levels),
+        "latent_l2": latent_l2, "sideways": sideways, "head_start": head_start, "steps": steps,
+        "batch_size": batch_size, "chunk_size": chunk_size, "optimizer": optimizer, "learning_rate": learning_rate,
+        "rampup": rampup, "rampdown": rampdown, "resolution": resolution, "precision": precision,
+        "num_held_out": num_held_out, "validate_every": validate_every, "patience": patience, "seed": seed,
+        "levels": None if levels is None else _words(levels),
     }  # fmt: skip
     wishes = _wishes(prompts or [], photo)
     force = make_engine(engine, workers)
@@ -131,6 +135,7 @@ def train(
     }
     from ..edits import load_edit
     from ..jobs.run_folder import check_run
+    from ..wishes import picture_corpus
 
     going_on = {name: resume and (len(wishes) == 1 or folder.is_dir()) for name, folder in folders.items()}
     for name, folder in folders.items():
@@ -145,7 +150,8 @@ def train(
     psi = found.truncation_or(1.0, truncation)
     kept = next(iter(folders.values())) / f"inputs-{num_latents}-{psi}-{seed}.safetensors"
     data = _latents(found, latents, photos, num_latents, psi, seed, encode, keep=kept)
-    wished = (neutral or found.neutral) if method.clip_loss == "directional" else None
+    wished = (neutral or found.neutral) if method.reads_neutral else None
+    corpus = picture_corpus(found) if method.head_start else None
     if spread:
         shared = console.make_folder(kept.parent) / "inputs-of-all.safetensors"
         data.save(shared, overwrite=True)
@@ -155,7 +161,7 @@ def train(
             with console.progress_bar(text or f"towards {photo}") as tell:
                 method.train(
                     found.generator, found.embedder, target=text, photo=face, neutral=wished, latents=data,
-                    identity_embedder=found.identity, run=folders[name], save_seconds=save_seconds,
+                    identity_embedder=found.identity, corpus=corpus, run=folders[name], save_seconds=save_seconds,
                     resume=going_on[name], progress=tell,
                 )  # fmt: skip
         with written_whole(files[name], overwrite=overwrite or resume) as temporary:
@@ -288,7 +294,8 @@ def _method(found: Networks, preset: str, photo: str | None, fields: dict[str, A
     if unknown:
         raise DomainError(f"{found.folder / 'domain.toml'}: [mapper] has no {', '.join(unknown)}")
     if preset != "keep" or photo is not None:
-        usual = {name: value for name, value in usual.items() if name not in ("clip", "identity", "latent_l2")}
+        of_loss = ("clip", "identity", "latent_l2", "sideways", "head_start")
+        usual = {name: value for name, value in usual.items() if name not in of_loss}
     if found.identity is None and photo is None:
         usual["identity"] = 0.0
     return make(**{**usual, **fields})

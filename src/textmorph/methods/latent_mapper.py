@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor
 
+from ..axes import independent_axes, independent_effects, select_axes
 from ..edits import Residual
 from ..errors import LatentError, OptionError
 from ..fingerprint import fingerprint
@@ -19,8 +20,18 @@ from ..generators.resolution import render_resolution
 from ..images import contact_sheet, write_image
 from ..jobs.run_folder import RunFolder, open_run
 from ..latents import Latent, Space, StyleLayout
-from ..losses import clip_loss, identity_loss
-from ..mappers import LatentMapper, Level, Mapper, MapperConfig, Norm, SingleMapper, StyleMapper, StyleMapperConfig
+from ..losses import clip_loss, identity_loss, sideways
+from ..mappers import (
+    LatentMapper,
+    Level,
+    Mapper,
+    MapperBlock,
+    MapperConfig,
+    Norm,
+    SingleMapper,
+    StyleMapper,
+    StyleMapperConfig,
+)
 from ..optimization import ramped_learning_rate
 from ..precision import Precision, check_precision, passes_in
 from ..prompts import BARE, check_prompt, text_embedding, text_shift
@@ -28,11 +39,14 @@ from ..ranger import Ranger
 from ..training import Plan, Training
 
 if TYPE_CHECKING:
+    from ..corpus import Corpus
     from ..embedders import Embedder, TextEmbedder
     from ..generators import Generator
 
 SHOWN = 6
 """Held-out faces on a sample sheet."""
+SUGGESTED = 8
+"""Axes of a head start."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +69,11 @@ class LatentMapping:
         identity: weight of the identity loss towards the face before the edit; 0 needs no identity network.
         likeness: weight of the identity loss towards one photo, which the paper tries instead of CLIP.
         latent_l2: weight of the mean square of the change.
+        sideways: weight of the squared change of the image's embedding at right angles to the shift from the neutral to
+            the target text, as in `LatentOptimization`; 0 needs no neutral text.
+        head_start: the first weights let every face take the same step, along the axes of w that a corpus suggests for
+            the text (`axes.py`), the largest by so many deviations: a wish that no small step comes nearer to is found
+            too, and what is learnt is how faces differ. Not for `style`. 0 begins at random, as the paper.
         steps: at most.
         batch_size: latents of one step.
         chunk_size: latents rendered at once; None takes the batch, or less where a GPU's memory is too small for it.
@@ -80,6 +99,8 @@ class LatentMapping:
     identity: float = 0.1
     likeness: float = 0.0
     latent_l2: float = 0.8
+    sideways: float = 0.0
+    head_start: float = 0.0
     steps: int = 50_000
     batch_size: int = 2
     chunk_size: int | None = None
@@ -101,11 +122,13 @@ class LatentMapping:
             if getattr(self, name) not in allowed:
                 raise OptionError(f"{name} is one of {', '.join(allowed)}, not {getattr(self, name)!r}")
         check_precision(self.precision)
-        weights = {name: getattr(self, name) for name in ("clip", "identity", "likeness", "latent_l2")}
+        weights = {name: getattr(self, name) for name in ("clip", "identity", "likeness", "latent_l2", "sideways")}
         if not all(weight >= 0 for weight in weights.values()) or not self.clip + self.likeness > 0:
             raise OptionError(f"weights are 0 or more, and clip or likeness above 0, not {weights}")
         if not (self.learning_rate > 0 and self.factor > 0 and 0 <= self.rampup <= 1 and 0 <= self.rampdown <= 1):
             raise OptionError("learning_rate and factor are above 0, rampup and rampdown shares from 0 to 1")
+        if self.head_start < 0 or (self.head_start and (self.architecture == "style" or not self.clip)):
+            raise OptionError("head_start is 0 or more, towards a text, and for mappers in w+")
         counts = ("steps", "batch_size", "chunk_size", "num_held_out", "validate_every", "patience")
         low = {name: value for name in counts if (value := getattr(self, name)) is not None and value < 1}
         if low or self.seed < 0:
@@ -138,6 +161,7 @@ class LatentMapping:
         num_latents: int = 2000,
         truncation: float = 1.0,
         identity_embedder: Embedder | None = None,
+        corpus: Corpus | None = None,
         templates: Sequence[str] | None = None,
         run: str | os.PathLike[str] | None = None,
         resume: bool = False,
@@ -149,11 +173,12 @@ class LatentMapping:
         Args:
             target: what the pictures should show; needed where `clip` is above 0.
             photo: one face, [1, 3, H, W], for `likeness`.
-            neutral: what they show already, for the directional loss.
+            neutral: what they show already, for the directional loss and for `sideways`.
             latents: to train on, the last `num_held_out` held out, in any space up to the mapper's; best those that an
                 encoder gives, as the edit will get. None draws them.
             num_latents, truncation: of those drawn.
             identity_embedder: needed where `identity` or `likeness` is above 0.
+            corpus: of generated pictures, embedded by this embedder; needed where `head_start` is above 0.
             templates: the text is averaged over these; None takes it as it is, as the paper.
             run: a folder for configuration, metrics, sample sheets and states; None leaves nothing behind.
             resume: go on with the run that lies there. On the CPU, and with as many threads, the result is the same to
@@ -173,7 +198,7 @@ class LatentMapping:
         needs = {
             "target": (self.clip > 0, target), "photo": (self.likeness > 0, photo),
             "identity_embedder": (self.identity + self.likeness > 0, identity_embedder),
-            "neutral": (self.clip > 0 and self.clip_loss == "directional", neutral),
+            "neutral": (self.reads_neutral, neutral), "corpus": (self.head_start > 0, corpus),
         }  # fmt: skip
         missing = [name for name, (needed, given) in needs.items() if needed and given is None]
         if missing:
@@ -187,10 +212,14 @@ class LatentMapping:
             "latents": {"num": len(latents), "space": latents.space, "digest": _digest(latents.value)},
             "generator": fingerprint(generator), "embedder": fingerprint(embedder),
             "identity_embedder": None if identity_embedder is None else fingerprint(identity_embedder),
+            "corpus": corpus.fingerprint if self.head_start and corpus is not None else None,
         }  # fmt: skip
         edit = self._untrained(generator)
         wish = _Wish(method=self, edit=edit, generator=generator, latents=latents, embedder=embedder)
         wish.prepare(target, neutral, templates, photo, identity_embedder)
+        if self.head_start and corpus is not None:
+            corpus.check(embedder)
+            wish.begin(corpus)
         with nullcontext() if run is None else open_run(run, about, resume=resume) as folder:
             training = self._training(wish, folder, save_seconds)
             standing = training.run(folder, progress)
@@ -200,6 +229,11 @@ class LatentMapping:
             if folder is not None:
                 trained.save(folder.path / "mapper.safetensors", overwrite=True)
         return trained
+
+    @property
+    def reads_neutral(self) -> bool:
+        """Whether these values have a use for a neutral text."""
+        return bool(self.clip and self.clip_loss == "directional") or self.sideways > 0
 
     def _untrained(self, generator: Generator) -> Residual:
         with torch.random.fork_rng(devices=[]):  # the layers draw from the global generator
@@ -261,6 +295,7 @@ class _Wish:
     embedder: TextEmbedder
     identity: Embedder | None = None
     text: Tensor | None = None  # [D], of the target; for the directional loss of the change from the neutral text
+    shift: Tensor | None = None  # [D], from the neutral text to the target, for what counts sideways of it
     photo: Tensor | None = None  # identity of the photo, [D]
     resolution: int = 0
     memory: dict[str, Tensor] = field(default_factory=dict)
@@ -293,13 +328,26 @@ class _Wish:
                     if directional
                     else text_embedding(self.embedder, target, templates=templates)
                 )
-                if directional:
+                if method.sideways:
+                    self.shift = text_shift(self.embedder, neutral=neutral or "", target=target, templates=templates)
+                if directional or method.sideways:
                     self._remember("seen", self.text)
             if self.identity is not None:
                 if method.likeness and photo is not None:
                     self.photo = self.identity.embed_image(photo.to(self.latents.value))[0]
                 if method.identity:
                     self._remember("person", self._seen_by(["person"], self.latents[:1])["person"][0])
+
+    @torch.no_grad()
+    def begin(self, corpus: Corpus) -> None:
+        """Weights by which every face takes the step that a corpus suggests."""
+        aim = self.text if self.shift is None else self.shift
+        assert aim is not None
+        step = select_axes(independent_effects(corpus, self.generator), aim, num_axes=SUGGESTED)
+        along = self.method.head_start * step @ independent_axes(self.generator)  # [W]
+        blocks = [block for block in self.edit.mapper.modules() if isinstance(block, MapperBlock)]
+        for block in blocks:
+            block.start_at(along / self.method.factor)
 
     def _remember(self, name: str, example: Tensor) -> None:
         self.memory[name] = example.new_zeros(len(self.latents), *example.shape)  # [N, D]
@@ -317,7 +365,10 @@ class _Wish:
         found = self._seen_by(viewers, edited)
         if self.text is not None:
             seen = found["seen"]
-            terms["clip"] = clip_loss(seen - self.memory["seen"][rows] if "seen" in self.memory else seen, self.text)
+            directional = method.clip_loss == "directional"
+            terms["clip"] = clip_loss(seen - self.memory["seen"][rows] if directional else seen, self.text)
+            if self.shift is not None:
+                terms["sideways"] = sideways(seen - self.memory["seen"][rows], self.shift)
         if self.identity is not None:
             person = found["person"]
             if method.identity:
