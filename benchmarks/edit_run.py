@@ -349,6 +349,7 @@ class Bench:
             "domain": {
                 "name": domain.name, "strengths": domain.strengths, "channel_counts": domain.channel_counts,
                 "axis_counts": domain.axis_counts, "plain_share": domain.plain_share,
+                "sideways": domain.sideways,
             },
             "plan": plan.about if plan else None,
             "fingerprints": self.editor.fingerprints(plan) if plan else

@@ -169,6 +169,24 @@ def test_a_domain_may_have_axes_moved_until_an_option_is_about_style_channels(
         editor.plan(WISH, method=method, space="w+")
 
 
+def test_a_price_on_what_else_changes_is_measured_and_told(editor: Editor, photo: torch.Tensor) -> None:
+    priced = Editor(replace(editor.domain, sideways=0.5))
+    automatic = priced.edit(photo, WISH).record["automatic"]
+    assert automatic["sideways"] == 0.5
+    assert all(one["sideways"] > 0 for one in automatic["tried"])
+    plain = [one for one in automatic["tried"] if one["identity"] >= automatic["keep_identity"]]
+    reachable = max(one["gain"] for one in automatic["tried"])
+    plain = [one for one in plain if one["gain"] >= automatic["plain_share"] * reachable]
+    if automatic["goal_met"]:
+        best = max(plain, key=lambda one: one["gain"] - 0.5 * one["sideways"])
+        assert automatic["strength"] == best["strength"]
+    without = editor.edit(photo, WISH).record["automatic"]
+    assert {one["sideways"] for one in without["tried"]} == {None}
+    assert [one["gain"] for one in without["tried"]] == [one["gain"] for one in automatic["tried"]]
+    same = priced.edit(photo, priced.domain.neutral, method="svm", num_positives=10, num_negatives=10).record
+    assert {one["sideways"] for one in same["automatic"]["tried"]} == {None}  # there is no way between equal texts
+
+
 def test_axes_without_a_corpus_are_refused(editor: Editor, photo: torch.Tensor) -> None:
     files = {part: name for part, name in editor.domain.files.items() if part != "corpus"}
     bare = Editor(replace(editor.domain, files=files))

@@ -17,6 +17,7 @@ candidates = st.lists(
         num_channels=st.none() | st.integers(1, 200),
         gain=figures,
         identity=st.none() | figures,
+        sideways=st.none() | st.floats(0, 1),
     ),
     min_size=1,
     max_size=20,
@@ -31,11 +32,11 @@ def ladder(gains: list[float], identities: list[float | None]) -> list[Candidate
     ]
 
 
-@given(candidates, st.floats(0, 1), st.floats(0.01, 1))
+@given(candidates, st.floats(0, 1), st.floats(0.01, 1), st.none() | st.floats(0, 2))
 def test_a_candidate_is_always_chosen_and_the_goal_is_what_it_says(
-    tried: list[Candidate], keep_identity: float, plain_share: float
+    tried: list[Candidate], keep_identity: float, plain_share: float, sideways: float | None
 ) -> None:
-    choice = choose_strength(tried, keep_identity=keep_identity, plain_share=plain_share)
+    choice = choose_strength(tried, keep_identity=keep_identity, plain_share=plain_share, sideways=sideways)
     chosen = tried[choice.index]
     reachable = max(one.gain for one in tried)
     kept = chosen.identity is None or chosen.identity >= keep_identity
@@ -56,6 +57,18 @@ def test_the_goal_is_missed_only_where_no_candidate_meets_it(tried: list[Candida
 def test_asking_for_less_identity_never_loses_the_goal(tried: list[Candidate]) -> None:
     strict, lax = (choose_strength(tried, keep_identity=least) for least in (0.8, 0.2))
     assert lax.goal_met or not strict.goal_met
+
+
+def test_with_a_price_the_plain_effect_that_is_worth_most_wins() -> None:
+    tried = [
+        Candidate(strength=s, gain=g, identity=0.9, sideways=side)
+        for s, g, side in ((1, 0.2, 0.0), (2, 0.28, 0.1), (3, 0.3, 0.2), (4, 0.31, 0.6))
+    ]
+    assert choose_strength(tried, plain_share=0.8, sideways=0.0).index == 3  # the largest gain
+    assert choose_strength(tried, plain_share=0.8, sideways=0.15).index == 2
+    assert choose_strength(tried, plain_share=0.8, sideways=10.0).index == 1  # the first is not plain
+    unknown = [Candidate(strength=1.0, gain=1.0, identity=0.8), Candidate(strength=2.0, gain=1.0, identity=0.9)]
+    assert choose_strength(unknown, sideways=0.1).index == 1  # not measured: as without a price
 
 
 def test_the_gentlest_plain_effect_wins() -> None:

@@ -66,6 +66,7 @@ class Domain:
         strengths, channel_counts, axis_counts: what automatic strength searches; None leaves its own.
         keep_identity: smallest identity (cosine) that automatic strength accepts.
         plain_share: share of the reachable effect at which automatic strength calls an edit plain; None leaves its own.
+        sideways: price that it puts on what else changes, see `strength.choose_strength`; None looks at identity alone.
         crop: how its pictures were cropped: `square`, or `ffhq` for squares turned upright by eyes and mouth. For both
             the middle square is taken, or where that is far the one that `alignment` finds; nothing is turned.
         far_distance: reconstruction distance from which a picture counts as far from the domain; None never warns.
@@ -96,6 +97,7 @@ class Domain:
     axis_counts: tuple[int, ...] | None = None
     keep_identity: float = 0.7
     plain_share: float | None = None
+    sideways: float | None = None
     crop: str = "square"
     far_distance: float | None = None
     clip_input: str = "standard"
@@ -302,6 +304,13 @@ def _share(where: Path, key: str, value: object) -> float:
     return number
 
 
+def _price(where: Path, key: str, value: object) -> float:
+    number = _number(where, key, value)
+    if not 0 <= number < float("inf"):
+        raise DomainError(f"{where}: {key} is a number from 0, not {value!r}")
+    return number
+
+
 def _flag(where: Path, key: str, value: object) -> bool:
     if not isinstance(value, bool):
         raise DomainError(f"{where}: {key} is true or false, not {value!r}")
@@ -371,6 +380,7 @@ _CHECKS = {
     "axis_counts": _counts,
     "keep_identity": _share,
     "plain_share": _share,
+    "sideways": _price,
     "crop": _crop,
     "far_distance": _number,
     "clip_input": _clip_input,

@@ -17,15 +17,16 @@ from .alignment import Crop
 from .domains import Domain, load_domain
 from .edits import Direction, Edit, apply_edits
 from .encoders import Encoder
-from .errors import DomainError, InputError, OptionError, TextmorphError
+from .errors import DomainError, InputError, OptionError, PromptError, TextmorphError
 from .fingerprint import fingerprint
 from .generators import Generator
 from .images import resize
 from .inversion.refinement import Refinement
 from .latents import Latent
+from .losses import sideways
 from .methods import method_class
 from .plans import Plan, SavedEdit, make_plan
-from .prompts import text_embedding
+from .prompts import text_embedding, text_shift
 from .record import Record
 from .record import Result as Result
 from .sources import Photo, Source, open_source
@@ -326,19 +327,22 @@ class Editor:
         found = [self.find(each, latent, progress) for each in wishes]
         strengths = (plan.strength,) if plan.strength is not None else self._strengths(wish)
         tries = [(row, strength) for row in range(len(found)) for strength in strengths]
-        tried = self._try(wish.prompt, latent, inverted, others, [(found[row], strength) for row, strength in tries])
+        tried = self._try(wish, latent, inverted, others, [(found[row], strength) for row, strength in tries])
         candidates = [
             replace(one, num_channels=counts[row], strength=strength)
             for one, (row, strength) in zip(tried, tries, strict=True)
         ]
         share = self.domain.plain_share if self.domain.plain_share is not None else PLAIN_SHARE
-        choice = choose_strength(candidates, keep_identity=plan.keep_identity, plain_share=share)
+        choice = choose_strength(
+            candidates, keep_identity=plan.keep_identity, plain_share=share, sideways=self.domain.sideways
+        )
         row, strength = tries[choice.index]
         automatic = asdict(choice) | {
             "strength": strength,
             "num_channels": counts[row],
             "keep_identity": plan.keep_identity,
             "plain_share": share,
+            "sideways": self.domain.sideways,
             "tried": [asdict(candidate) for candidate in candidates],
         }
         return wishes[row], found[row], strength, automatic
@@ -349,7 +353,7 @@ class Editor:
     @torch.no_grad()
     def _try(
         self,
-        prompt: str,
+        wish: Wish,
         latent: Latent,
         inverted: Tensor,
         others: list[tuple[Edit, float]],
@@ -357,22 +361,37 @@ class Editor:
     ) -> list[Candidate]:
         """Render every try beside the other edits, and measure it: the gain against the picture without this edit."""
         side = min(self.generator.resolution, SEARCHED_AT)
-        target = text_embedding(self._text_memory, prompt, templates=self.domain.sentences)
-        without = self.render(apply_edits(self.generator, latent, others), resolution=side)
+        target = text_embedding(self._text_memory, wish.prompt, templates=self.domain.sentences)
+        shift = self._shift(wish) if self.domain.sideways is not None else None
+        without = evaluation.seen(
+            self.embedder, self.render(apply_edits(self.generator, latent, others), resolution=side)
+        )
         person = resize(inverted, side, method="area")
         candidates: list[Candidate] = []
         for start in range(0, len(tries), BATCH):
             edited = [apply_edits(self.generator, latent, [one, *others]) for one in tries[start : start + BATCH]]
             images = self.render(Latent.cat(edited), resolution=side)
-            gains = evaluation.clip_gain(self.embedder, without, images, target).tolist()
+            seen = evaluation.seen(self.embedder, images)
+            gains = (seen @ target - without @ target).tolist()
+            beside = sideways(seen - without, shift).tolist() if shift is not None else [None] * len(images)
             kept = [None] * len(images)
             if self.identity is not None:
                 kept = evaluation.identity_kept(self.identity, person, images).tolist()
             candidates += [
-                Candidate(strength=strength, gain=gain, identity=identity)
-                for (_, strength), gain, identity in zip(tries[start : start + BATCH], gains, kept, strict=True)
+                Candidate(strength=strength, gain=gain, identity=identity, sideways=change)
+                for (_, strength), gain, identity, change in zip(
+                    tries[start : start + BATCH], gains, kept, beside, strict=True
+                )
             ]
         return candidates
+
+    def _shift(self, wish: Wish) -> Tensor | None:
+        """From the neutral text to the wish; None where they mean the same."""
+        neutral = wish.neutral if wish.neutral is not None else self.domain.neutral
+        try:
+            return text_shift(self._text_memory, neutral=neutral, target=wish.prompt, templates=self.domain.sentences)
+        except PromptError:
+            return None
 
     # The record
 

@@ -31,12 +31,15 @@ class Candidate:
     Args:
         gain: CLIP gain towards the target, against the image without the edit.
         identity: cosine of the identities before and after; None where the domain has no identity net.
+        sideways: squared change of the embedding at right angles to what the texts ask for (`losses.sideways`); None
+            where it was not measured.
     """
 
     strength: float
     num_channels: int | None = None
     gain: float
     identity: float | None = None
+    sideways: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,13 +52,19 @@ class Choice:
 
 
 def choose_strength(
-    candidates: Sequence[Candidate], *, keep_identity: float = 0.7, plain_share: float = PLAIN_SHARE
+    candidates: Sequence[Candidate],
+    *,
+    keep_identity: float = 0.7,
+    plain_share: float = PLAIN_SHARE,
+    sideways: float | None = None,
 ) -> Choice:
     """Pick the gentlest candidate whose effect is plain while identity is kept.
 
     Plain means a gain of at least `plain_share` of the largest positive gain of all candidates; kept means an identity
     of at least `keep_identity`. Among those that are both, the one nearest to the original wins: highest identity,
-    then smallest strength, then fewest channels. Where none is both, the goal is not met, and the next best is, in this
+    then smallest strength, then fewest channels. With a price for what changes sideways, it is the one that is worth
+    most: its gain minus the price times its `sideways`, the measure that latent optimisation descends by, too; where
+    that is equal, the nearest to the original. Where none is both, the goal is not met, and the next best is, in this
     order: the largest gain among those that keep identity and gain at all; the candidate with the highest identity.
 
     Raises:
@@ -71,13 +80,18 @@ def choose_strength(
         c = candidates[i]
         return (-(c.identity if c.identity is not None else 1.0), abs(c.strength), c.num_channels or 0)
 
+    def worth(i: int) -> float:
+        return candidates[i].gain - (sideways or 0.0) * (candidates[i].sideways or 0.0)
+
     if plain:
-        index = min(plain, key=gentleness)
+        priced = sideways is not None and all(candidates[i].sideways is not None for i in plain)
+        index = min(plain, key=lambda i: (-worth(i), gentleness(i))) if priced else min(plain, key=gentleness)
         share = candidates[index].gain / reachable
+        which = "best worth what else it changes" if priced else "gentlest"
         return Choice(
             index=index,
             goal_met=True,
-            reason=f"the gentlest of {len(candidates)} with a plain effect ({share:.0%} of the reachable CLIP gain)"
+            reason=f"the {which} of {len(candidates)} with a plain effect ({share:.0%} of the reachable CLIP gain)"
             + _identity_part(candidates[index], keep_identity),
         )
     if reachable <= 0:

@@ -8,3 +8,4 @@ from .metrics import clip_gain as clip_gain
 from .metrics import compare as compare
 from .metrics import edit_region as edit_region
 from .metrics import identity_kept as identity_kept
+from .metrics import seen as seen

@@ -40,6 +40,12 @@ def compare(
 
 
 @torch.no_grad()
+def seen(embedder: Embedder, image: Tensor) -> Tensor:
+    """Embeddings of images as a screen shows them, [B, D]."""
+    return embedder.embed_image(_shown(image))
+
+
+@torch.no_grad()
 def clip_gain(embedder: Embedder, before: Tensor, after: Tensor, target: Tensor) -> Tensor:
     """How much closer to a text an image came: cosine after minus cosine before, [B] in [-2, 2].
 
@@ -48,7 +54,7 @@ def clip_gain(embedder: Embedder, before: Tensor, after: Tensor, target: Tensor)
         before, after: images, [B, 3, H, W] each, or one `before` for all.
         target: text embedding, unit length, [D].
     """
-    cosines = [embedder.embed_image(_shown(image)) @ target.to(image) for image in (after, before)]
+    cosines = [seen(embedder, image) @ target.to(image) for image in (after, before)]
     return cosines[0] - cosines[1]
 
 

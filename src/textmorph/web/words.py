@@ -82,7 +82,8 @@ def chosen(automatic: Mapping[str, Any]) -> str:
     )  # fmt: skip
     likeness = "" if taken["identity"] is None else f"; likeness {max(taken['identity'], 0):.0%}"
     if automatic["goal_met"]:
-        return f"the gentlest of {len(tried)} tries that plainly shows{likeness}"
+        which = "one that changes least else" if automatic.get("sideways") is not None else "gentlest"
+        return f"the {which}, of {len(tried)} tries that plainly show{likeness}"
     if best <= 0:
         return "nothing brought the picture closer to these words; other words may"
     if taken["gain"] > 0:
