@@ -14,6 +14,9 @@ METHODS = {
     "global": ("`GlobalDirection`", "StyleCLIP, Sec. 6 ([arXiv:2103.17249](https://arxiv.org/abs/2103.17249))"),
     "svm": ("`SvmDirection`", "StyleCLIP-FEU ([arXiv:2304.00964](https://arxiv.org/abs/2304.00964))"),
     "optimize": ("`LatentOptimization`", "StyleCLIP, Sec. 4"),
+    "global-channels": ("`GlobalDirection`, style channels", "as published"),
+    "svm-channels": ("`SvmDirection`, style channels", "as published, farthest negatives"),
+    "drawn": ("*drawn anew with the wish granted*", "what the judges grant the truth"),
 }
 
 
@@ -27,10 +30,9 @@ def table(results: dict[str, Any]) -> str:
         made = results["ways"][way]
         figures = made["inverted"]["all"]
         hit, leak, identity = (figures[key]["mean"] for key in ("hit", "leak", "identity"))
-        seconds = made["effort"]["seconds"]["mean"]
-        lines.append(
-            f"| {name} | {paper} | {hit:.0%} | {leak:.1%} | {identity:.2f} | {seconds:.1f} | {figures['edits']} |"
-        )
+        spent = made["effort"]["seconds"]["mean"]
+        seconds = "" if spent is None else f"{spent:.1f}"
+        lines.append(f"| {name} | {paper} | {hit:.0%} | {leak:.1%} | {identity:.2f} | {seconds} | {figures['edits']} |")
     return "\n".join(lines)
 
 
