@@ -170,10 +170,10 @@ _READING = (
     "flipped, of those in sight; an attribute tied to the wish (a hat to a mohawk) is left out, one that merely goes "
     "with it (a moustache with a beard) is not. **Identity**: cosine. **CLIP gain**: by the witness. **Outside**: mean "
     "change of the pixels outside the edit's region. Portraits that have what is asked for, or of which one cannot "
-    "tell, are left out. In brackets: 95 % bootstrap intervals over portraits. What the domain says of its own (that axes "
-    "are moved, and negatives drawn at random; which strengths and numbers are tried; which share of the reachable gain "
-    "is plain, and the price of what else changes; the values of latent optimisation) was chosen on other portraits (the "
-    "set “test” from row 1000) in training phrasings, with these judges in view."
+    "tell, are left out. In brackets: 95 % bootstrap intervals over portraits. What the domain says of its own (that "
+    "axes are moved and negatives drawn at random; which strengths and numbers are tried; what share of the reachable "
+    "gain is plain, and the price of what else changes; the values of latent optimisation) was chosen on other "
+    "portraits (the set “test” from row 1000) in training phrasings, with these judges in view."
 )
 
 
