@@ -87,11 +87,11 @@ def choose_strength(
         priced = sideways is not None and all(candidates[i].sideways is not None for i in plain)
         index = min(plain, key=lambda i: (-worth(i), gentleness(i))) if priced else min(plain, key=gentleness)
         share = candidates[index].gain / reachable
-        which = "best worth what else it changes" if priced else "gentlest"
+        which = "gentlest" if not priced else "one that gains most for what else it changes"
         return Choice(
             index=index,
             goal_met=True,
-            reason=f"the {which} of {len(candidates)} with a plain effect ({share:.0%} of the reachable CLIP gain)"
+            reason=f"the {which}, of {len(candidates)} with a plain effect ({share:.0%} of the reachable CLIP gain)"
             + _identity_part(candidates[index], keep_identity),
         )
     if reachable <= 0:

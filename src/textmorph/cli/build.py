@@ -9,6 +9,7 @@ import typer
 
 from ..errors import OptionError
 from ..files import check_output
+from ..strength import counted
 from . import console
 from .console import command, load_editor, say
 from .engines import goes_on, job_place, make_engine, worker_device
@@ -247,13 +248,13 @@ def tune(
             thresholds=rows, num_channels=numbers, progress=tell, **wish.inputs(editor.domain),
         )  # fmt: skip
     for trial in sorted(tuning.trials, key=lambda trial: -trial.score)[:10]:
-        say(f"  {_trial(trial)}", quiet=quiet)
-    say(f"best: {_trial(tuning.best)}", style="bold", quiet=quiet)
+        say(f"  {_trial(trial, wish.moves)}", quiet=quiet)
+    say(f"best: {_trial(tuning.best, wish.moves)}", style="bold", quiet=quiet)
     console.write_json(tuning.json, json, overwrite=overwrite)
 
 
-def _trial(trial: Any) -> str:
-    rule = f"threshold {trial.threshold:g}" if trial.threshold is not None else f"{trial.num_channels} channels"
+def _trial(trial: Any, moves: str) -> str:
+    rule = f"threshold {trial.threshold:g}" if trial.threshold is not None else counted(trial.num_channels, moves)
     empty = f", nothing selected for {trial.empty} texts" if trial.empty else ""
     return f"strength {trial.strength:g}, {rule}: CLIP cosine {trial.score:.4f}{empty}"
 
