@@ -157,7 +157,14 @@ def test_a_domain_may_have_axes_moved_until_an_option_is_about_style_channels(
     assert "corpus" in result.record["fingerprints"]
     assert tuned.plan(WISH, method=method).wish.values["num_channels"] == 3
     assert tuned.plan(WISH, method=method, num_channels=2).wish.values["space"] == "w"
-    for option in ({"threshold": 0.1}, {"max_resolution": 8}, {"bank": "none"}, {"to_rgb": True}, {"space": "s"}):
+    for option in (
+        {"threshold": 0.1},
+        {"max_resolution": 8},
+        {"bank": "none"},
+        {"to_rgb": True},
+        {"space": "s"},
+        {"bank": "auto"},
+    ):
         values = tuned.plan(WISH, method=method, **option).wish.values
         assert values["space"] == "s"
         assert values["num_channels"] in (None, 20)  # those of the table were axes

@@ -154,7 +154,8 @@ class Editor:
             prompt: what the picture should show; may be left out where `edits` are given.
             strength: how far; `auto` searches for the gentlest plain effect that keeps the identity.
             neutral: what the picture shows already, as a text; None takes the domain's.
-            num_channels: how many style channels to move; `auto`, or None with automatic strength, searches that too.
+            num_channels: how many style channels, or axes, to move; `auto`, or None with automatic strength, searches
+                that too.
             method: `global`, `svm` or `optimize`.
             also: further wishes, (text, strength), found by the same method.
             edits: saved edits or their files, (edit, strength).

@@ -235,9 +235,9 @@ def _filled_in(domain: Domain, cls: type, method: str, given: dict[str, Any]) ->
     """The options given, and what the domain says of those left out."""
     known = {field.name: field.default for field in fields(cls)}
     usual = usual_values(domain, method)
-    of_channels = [name for name in OF_CHANNELS if name in given and given[name] != known.get(name)]
+    of_channels = [name for name in OF_CHANNELS if name in given]
     if issubclass(cls, ShiftMethod):
-        if of_channels and given.get("space") == "w":
+        if given.get("space") == "w" and (of_channels := [name for name in of_channels if given[name] != known[name]]):
             raise OptionError(
                 f"{', '.join(of_channels)}: about style channels; leave it out, or move them by space='s'"
             )
