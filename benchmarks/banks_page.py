@@ -77,8 +77,9 @@ def _agreement(found: Mapping[str, Any] | None) -> str:
     taken = found["screening"]["num_differences"]
     rows.append(_row(f"screened: differences at {taken} samples", {**found["refined"], "rank_correlation": None}))
     among = {one["among"]: one["share"] for one in found["recall_at_50"]}
+    fewer = " (differences alone are taken at fewer)" if taken < num else ""
     return f"""Agreement with the exact bank that the domain comes with ({num} samples), at the same samples, so that
-little is left to chance but the method (differences alone are taken at fewer); means over {len(found["prompts"])} prompts that nothing was trained on:
+little is left to chance but the method{fewer}; means over {len(found["prompts"])} prompts that nothing was trained on:
 
 | by gradients | rank correlation | k = 10 | 20 | 50 | 100 |
 |---|---|---|---|---|---|
