@@ -17,7 +17,7 @@ from .alignment import Crop
 from .domains import Domain, load_domain
 from .edits import Direction, Edit, apply_edits
 from .encoders import Encoder
-from .errors import DomainError, InputError, OptionError, PromptError, TextmorphError
+from .errors import DomainError, InputError, OptionError, TextmorphError
 from .fingerprint import fingerprint
 from .generators import Generator
 from .images import resize
@@ -26,7 +26,7 @@ from .latents import Latent
 from .losses import sideways
 from .methods import method_class
 from .plans import Plan, SavedEdit, make_plan
-from .prompts import text_embedding, text_shift
+from .prompts import text_embedding
 from .record import Record
 from .record import Result as Result
 from .sources import Photo, Source, open_source
@@ -363,7 +363,7 @@ class Editor:
         """Render every try beside the other edits, and measure it: the gain against the picture without this edit."""
         side = min(self.generator.resolution, SEARCHED_AT)
         target = text_embedding(self._text_memory, wish.prompt, templates=self.domain.sentences)
-        shift = self._shift(wish) if self.domain.sideways is not None else None
+        shift = wish.shift(self.domain, self._text_memory) if self.domain.sideways is not None else None
         without = evaluation.seen(
             self.embedder, self.render(apply_edits(self.generator, latent, others), resolution=side)
         )
@@ -385,14 +385,6 @@ class Editor:
                 )
             ]
         return candidates
-
-    def _shift(self, wish: Wish) -> Tensor | None:
-        """From the neutral text to the wish; None where they mean the same."""
-        neutral = wish.neutral if wish.neutral is not None else self.domain.neutral
-        try:
-            return text_shift(self._text_memory, neutral=neutral, target=wish.prompt, templates=self.domain.sentences)
-        except PromptError:
-            return None
 
     # The record
 

@@ -12,11 +12,11 @@ from torch import Tensor
 
 from .domains import Domain
 from .edits import Edit
-from .errors import DomainError, OptionError
+from .errors import DomainError, OptionError, PromptError
 from .fingerprint import fingerprint
 from .latents import Latent
 from .methods import method_class
-from .prompts import check_prompt
+from .prompts import check_prompt, text_shift
 from .shift_method import ShiftMethod
 from .strength import AXIS_COUNTS, CHANNEL_COUNTS
 
@@ -111,6 +111,14 @@ class Wish:
 
     def with_channels(self, num_channels: int) -> Wish:
         return replace(self, recipe=replace(self.recipe, num_channels=num_channels))
+
+    def shift(self, domain: Domain, embedder: Any) -> Tensor | None:
+        """From the neutral text to the wish in the embedder's space, [D]; None where they mean the same."""
+        neutral = self.neutral if self.neutral is not None else domain.neutral
+        try:
+            return text_shift(embedder, neutral=neutral, target=self.prompt, templates=domain.sentences)
+        except PromptError:
+            return None
 
     def find(
         self, domain: Domain, *, embedder: Any, latent: Latent, progress: Progress | None = None, **watching: Any
