@@ -7,10 +7,19 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
-from textmorph.axes import axis_effects, independent_axes, independent_effects, principal_axes, select_axes
+from textmorph.axes import (
+    axis_effects,
+    independent_axes,
+    independent_effects,
+    principal_axes,
+    select_axes,
+    suggested_step,
+)
 from textmorph.corpus import Corpus
 from textmorph.errors import EmptyDirectionError, InputError
 from textmorph.latents import Latent
+
+from .toys import ToyEmbedder, toy_generator
 
 MIXING = torch.randn(4, 7, generator=torch.Generator().manual_seed(2))
 EFFECTS = torch.randn(4, 5, generator=torch.Generator().manual_seed(3))
@@ -74,6 +83,26 @@ def test_a_direction_in_w_grants_the_wish_and_leaves_the_rest() -> None:
     assert int(step.abs().argmax()) == 1
     others = torch.cat([step[:1], step[2:]]).abs().max()
     assert step[1] > 20 * others
+
+
+def test_the_number_of_threads_changes_no_bit() -> None:
+    """Else a picture could not be made again by a program that runs with another number."""
+
+    def found(threads: int) -> list[Tensor]:
+        usual = torch.get_num_threads()
+        torch.set_num_threads(threads)
+        try:
+            generator = toy_generator()  # another object each time: nothing is remembered
+            corpus = Corpus.build(generator, ToyEmbedder(), num=60, seed=1)
+            embedding = corpus.embedding(torch.arange(1))[0]
+            axes, effects = independent_axes(generator), independent_effects(corpus, generator)
+            assert torch.get_num_threads() == threads
+            step = select_axes(effects, embedding, num_axes=3)
+            return [axes, effects, step, principal_axes(generator), suggested_step(corpus, generator, axes, embedding)]
+        finally:
+            torch.set_num_threads(usual)
+
+    assert all(torch.equal(one, two) for one, two in zip(found(1), found(2), strict=True))
 
 
 def test_too_few_pictures_or_none_generated_are_said() -> None:

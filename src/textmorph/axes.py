@@ -6,6 +6,8 @@ is a squared Mahalanobis distance. Where w does not vary there is no axis: what 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
@@ -34,7 +36,19 @@ _found: WeakKeyDictionary[object, Tensor] = WeakKeyDictionary()
 _effects: WeakKeyDictionary[object, WeakKeyDictionary[object, Tensor]] = WeakKeyDictionary()
 
 
+@contextmanager
+def _alone() -> Iterator[None]:
+    """One thread: sums over many rows come out otherwise with more, and a picture is to be made again bit for bit."""
+    usual = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(usual)
+
+
 @torch.no_grad()
+@_alone()
 def principal_axes(generator: Generator, *, num: int = NUM_SAMPLES, seed: int = 0) -> Tensor:
     """Principal axes of w, the longest first, [P, W].
 
@@ -48,6 +62,7 @@ def principal_axes(generator: Generator, *, num: int = NUM_SAMPLES, seed: int = 
 
 
 @torch.no_grad()
+@_alone()
 def independent_axes(generator: Generator) -> Tensor:
     """Axes of w along which it varies independently, [P, W]; kept as long as the generator lives.
 
@@ -66,6 +81,7 @@ def independent_axes(generator: Generator) -> Tensor:
 
 
 @torch.no_grad()
+@_alone()
 def suggested_step(corpus: Corpus, generator: Generator, axes: Tensor, text: Tensor) -> Tensor:
     """Unit step in coordinates along axes [P, W] towards a text [D], as the pictures of a corpus suggest it, [P].
 
@@ -87,6 +103,7 @@ def suggested_step(corpus: Corpus, generator: Generator, axes: Tensor, text: Ten
 
 
 @torch.no_grad()
+@_alone()
 def axis_effects(corpus: Corpus, generator: Generator, axes: Tensor) -> Tensor:
     """What a step along each axis [P, W] does to an embedding, as the pictures of a corpus tell it, [P, D].
 
@@ -106,6 +123,7 @@ def axis_effects(corpus: Corpus, generator: Generator, axes: Tensor) -> Tensor:
     return effects
 
 
+@_alone()
 def select_axes(effects: Tensor, shift: Tensor, *, num_axes: int) -> Tensor:
     """Turn a shift in embedding space into a step along few axes that together do little else, [P].
 
@@ -124,13 +142,13 @@ def select_axes(effects: Tensor, shift: Tensor, *, num_axes: int) -> Tensor:
     Raises:
         EmptyDirectionError: no axis moves the embedding that way.
     """
-    from sklearn.linear_model import lars_path
+    from sklearn.linear_model import lars_path_gram
 
-    aim = shift.double().cpu()
     known = effects.double().cpu()
-    if not float((known @ aim).abs().max()) > 0:
+    along, products = known @ shift.double().cpu(), known @ known.t()
+    if not float(along.abs().max()) > 0:
         raise EmptyDirectionError("no axis of w moves pictures that way; use another text, or space='s'")
-    _, _, path = lars_path(known.t().numpy(), aim.numpy(), method="lasso")
+    _, _, path = lars_path_gram(along.numpy(), products.numpy(), n_samples=len(shift), method="lasso")
     path = torch.from_numpy(path)  # [P, corners], from nothing to everything
     path = torch.where(path.abs() > 1e-12 * path.abs().max(), path, 0)
     moved = path != 0
