@@ -194,6 +194,14 @@ def test_a_price_on_what_else_changes_is_measured_and_told(editor: Editor, photo
     assert {one["sideways"] for one in same["automatic"]["tried"]} == {None}  # there is no way between equal texts
 
 
+def test_a_grid_of_axes_may_begin_from_a_style_code(editor: Editor) -> None:
+    style = editor.generator.to_space(editor.generator.sample(1, seed=4), "s")
+    plan = editor.plan(WISH, strength=1.0, num_channels=2, space="w")
+    made = grid(editor, plan, editor.open(style), strengths=[0.0, 1.0], channel_counts=[1, 2])
+    assert torch.equal(made.frames[0], editor.render(style))
+    assert not torch.equal(made.frames[1], made.frames[0])
+
+
 def test_axes_without_a_corpus_are_refused(editor: Editor, photo: torch.Tensor) -> None:
     files = {part: name for part, name in editor.domain.files.items() if part != "corpus"}
     bare = Editor(replace(editor.domain, files=files))

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from .edits import apply_edits
 from .errors import InputError, OptionError
 from .images import contact_sheet
 from .latents import Latent
@@ -214,8 +215,7 @@ def _draw(
     for wish in wishes:
         edit = editor.find(wish, latent)
         for strength in strengths:
-            lifted = latent if latent.space == edit.space else editor.generator.to_space(latent, edit.space)
-            frames.append(editor.render(edit(lifted, strength)))
+            frames.append(editor.render(apply_edits(editor.generator, latent, [(edit, strength)])))
             if progress is not None:
                 progress(len(frames), len(wishes) * len(strengths))
     return frames

@@ -407,7 +407,7 @@ class Studio:
     def edited(self, visit: Visit, session: Session | None = None) -> Latent:
         """The latent with the wishes added: one addition each, where they are directions."""
         picture, pairs = self.picture(visit), self.pairs(visit, session)
-        base = picture.latent if any(isinstance(edit, Residual) for edit, _ in pairs) else picture.style
+        base = picture.style if all(edit.space == "s" for edit, _ in pairs) else picture.latent
         return apply_edits(self.editor(visit).generator, base, pairs)
 
     def preview(self, visit: Visit, id: int, **values: Any) -> tuple[str, int]:
