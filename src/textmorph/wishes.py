@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from .axes import independent_effects
 from .domains import Domain
 from .edits import Edit
 from .errors import DomainError, OptionError, PromptError
@@ -111,6 +112,13 @@ class Wish:
 
     def with_channels(self, num_channels: int) -> Wish:
         return replace(self, recipe=replace(self.recipe, num_channels=num_channels))
+
+    def load(self, domain: Domain) -> None:
+        """Find once what serves every picture and every text: where axes are moved, what each of them does."""
+        if self.moves == "axes" and self.searches_channels:
+            from sklearn import linear_model  # noqa: F401 - takes a second, and is needed for each text
+
+            independent_effects(picture_corpus(domain), domain.generator)
 
     def shift(self, domain: Domain, embedder: Any) -> Tensor | None:
         """From the neutral text to the wish in the embedder's space, [D]; None where they mean the same."""

@@ -372,16 +372,19 @@ def demo(
     folder = console.make_folder(Path(out).expanduser())
     started = time.perf_counter()
     editor = load_editor(domain, device)
+    plan = editor.plan(prompt)
+    with console.busy("loading"):
+        for wish in plan.wishes:
+            wish.load(editor.domain)
     loaded = time.perf_counter()
     samples = console.sample_pictures(editor.domain.folder)
     psi = editor.domain.truncation_or(0.7)
     photo: Any = samples[0] if samples else editor.generator.sample(1, seed=seed, truncation=psi)
     source = editor.open(photo)
-    plan = editor.plan(prompt)
     with console.progress_bar("editing") as tell:
         result = editor.carry_out(plan, source, progress=tell)
     stem = samples[0].stem if samples else "portrait"
     job = _Job(folder, folder / f"{stem}-{console.slug(prompt)}.png")
     task = _Task(name=console.slug(prompt), folder=False, overwrite=True, quiet=False, before_after=True)
     _write(result, job, task, time.perf_counter() - loaded)
-    say(f"  and {loaded - started:.1f} s for loading the networks", style="dim")
+    say(f"  and {loaded - started:.1f} s for loading the networks, and what serves every edit", style="dim")
