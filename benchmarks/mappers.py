@@ -31,6 +31,7 @@ from textmorph.images import contact_sheet
 from textmorph.latents import Latent
 from textmorph.memory import keep_memory
 from textmorph.methods.latent_mapper import LatentMapping
+from textmorph.wishes import usual_values
 
 from .edit_run import Bench, Judges, Settings, look, run
 from .edit_scores import Floats, cosine, judge_edits, summarise
@@ -120,7 +121,9 @@ class Shop:
         return Latent.load(path).to(editor.generator.mean_w)
 
     def method(self, key: str, variant: Variant) -> LatentMapping:
-        usual = self.bench.editor.domain.tables.get("mapper", {})
+        usual = usual_values(self.bench.editor.domain, "mapper", LatentMapping)
+        if variant.options.get("architecture") == "style":
+            usual.pop("head_start", None)  # a step in w+
         return LatentMapping(**{**usual, **WISHES.get(key, {}), **self.overrides, **variant.options})
 
     def train(self, key: str, name: str, variant: Variant, latents: Latent) -> tuple[Residual, float]:

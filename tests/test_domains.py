@@ -166,6 +166,12 @@ def test_built_in_domains_say_who_they_are_and_under_which_licence() -> None:
         assert domain.licence
 
 
+@pytest.mark.parametrize("price", ["-0.1", "true", '"much"', "inf", "nan"])
+def test_a_price_is_a_number_from_0(tmp_path: Path, price: str) -> None:
+    with pytest.raises(DomainError, match="sideways is a number"):
+        load_domain(domain_with(tmp_path, FIVE_LINES + f"sideways = {price}\n"))
+
+
 def test_values_for_single_methods_are_tables(tmp_path: Path) -> None:
     domain = load_domain(domain_with(tmp_path, FIVE_LINES))
     assert domain.tables == {}

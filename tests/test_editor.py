@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from textmorph import read_image
+from textmorph import axes, read_image
 from textmorph.domains import Domain, load_domain
 from textmorph.editor import Editor
 from textmorph.errors import (
@@ -200,6 +200,24 @@ def test_a_grid_of_axes_may_begin_from_a_style_code(editor: Editor) -> None:
     made = grid(editor, plan, editor.open(style), strengths=[0.0, 1.0], channel_counts=[1, 2])
     assert torch.equal(made.frames[0], editor.render(style))
     assert not torch.equal(made.frames[1], made.frames[0])
+
+
+def test_what_serves_every_edit_can_be_loaded_before(editor: Editor, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = editor.plan(WISH, strength=1.0, space="w", num_channels=2)
+    plan.wishes[0].load(editor.domain)
+    monkeypatch.setattr(axes, "axis_effects", lambda *_: pytest.fail("found again"))
+    editor.find(plan.wishes[0], editor.generator.sample(1, seed=0))
+
+
+def test_channels_without_a_bank_are_measured_in_the_precision_asked_for(editor: Editor) -> None:
+    latent = editor.generator.sample(1, seed=0)
+    made = {}
+    for precision in ("float32", "bfloat16"):
+        wish = editor.plan(WISH, strength=1.0, bank="none", precision=precision).wishes[0]
+        made[precision] = editor.find(wish, latent)
+        expected = None if precision == "float32" else precision
+        assert made[precision].provenance["bank"]["autocast"] == expected
+    assert not torch.equal(made["float32"].vector, made["bfloat16"].vector)
 
 
 def test_axes_without_a_corpus_are_refused(editor: Editor, photo: torch.Tensor) -> None:

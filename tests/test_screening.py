@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 
 import pytest
 import torch
@@ -136,6 +137,42 @@ def test_a_dead_channel_is_irrelevant(embedder: ToyEmbedder, shift: Tensor) -> N
     assert measured[row] == 0
     assert measured.isfinite().all()
     assert found.bank().effects.isfinite().all()
+
+
+def test_what_rounding_hides_from_a_bank_is_no_first_choice(
+    generator: StyleGAN2, embedder: ToyEmbedder, shift: Tensor
+) -> None:
+    """A gradient sees an effect of 1e-9 and its direction; differences in bfloat16 see nothing."""
+
+    def best(autocast: torch.dtype | None) -> Tensor:
+        found = screen(generator, embedder, autocast=autocast)
+        found.first_order(shift)
+        assert found._lengths is not None
+        assert found._units is not None
+        found._lengths, found._units = torch.full_like(found._lengths, 0.1), torch.zeros_like(found._units)
+        slopes = torch.full_like(found._slopes_along(shift, None), 0.05)
+        found._lengths[:, 0], slopes[:, 0] = 1e-7, 1e-7  # next to nothing, and all of it where the text says
+        found._beyond = lambda shift, slopes: torch.zeros_like(slopes)  # type: ignore[method-assign]
+        found._slopes_along = lambda shift, steps: slopes  # type: ignore[method-assign]
+        return found.first_order(shift)[1].mean(dim=0).abs()
+
+    exact, short = best(None), best(torch.bfloat16)
+    assert exact.argmax() == 0
+    assert short[0] < 0.01 < short[1]
+
+
+def test_lengths_count_what_lies_beyond_the_main_directions(
+    generator: StyleGAN2, embedder: ToyEmbedder, shift: Tensor
+) -> None:
+    few = screen(generator, embedder, Screening(**{**asdict(ALL), "sketch": 2}))
+    slopes = few._slopes_along(shift, None)
+    few._measured_lengths(None)
+    beyond = few._beyond(shift, slopes)
+    assert few._basis is not None
+    inside = few._basis @ shift
+    rest = F.normalize(shift - inside @ few._basis, dim=0)
+    _, expected = few._pass(few.prober.styles, rest[None], None)
+    torch.testing.assert_close(beyond, expected[: len(beyond), 0], atol=1e-5, rtol=1e-3)
 
 
 def test_a_direction_moves_its_best_channel_by_its_deviation(

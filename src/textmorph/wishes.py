@@ -250,7 +250,7 @@ def inputs_of(recipe: Any) -> dict[str, inspect.Parameter]:
 def _filled_in(domain: Domain, cls: type, method: str, given: dict[str, Any]) -> dict[str, Any]:
     """The options given, and what the domain says of those left out."""
     known = {field.name: field.default for field in fields(cls)}
-    usual = usual_values(domain, method)
+    usual = usual_values(domain, method, cls)
     of_channels = [name for name in OF_CHANNELS if name in given]
     if issubclass(cls, ShiftMethod):
         if given.get("space") == "w" and (of_channels := [name for name in of_channels if given[name] != known[name]]):
@@ -273,14 +273,14 @@ def _filled_in(domain: Domain, cls: type, method: str, given: dict[str, Any]) ->
     return given
 
 
-def usual_values(domain: Domain, method: str) -> dict[str, Any]:
-    """A domain's own values for a method.
+def usual_values(domain: Domain, method: str, cls: type) -> dict[str, Any]:
+    """A domain's own values for a method, fields of its class.
 
     Raises:
         DomainError: its table names something that is no field of it.
     """
     table = domain.tables.get(method, {})
-    unknown = sorted(table.keys() - {field.name for field in fields(method_class(method))})
+    unknown = sorted(table.keys() - {field.name for field in fields(cls)})
     if unknown:
         raise DomainError(f"{domain.folder / 'domain.toml'}: [{method}] has no {', '.join(unknown)}")
     return {name: value for name, value in table.items() if name != "identity" or "identity" in domain.files}

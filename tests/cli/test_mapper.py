@@ -132,12 +132,19 @@ def test_a_domain_brings_values_of_its_own_and_options_go_before_them(run: Run, 
     mine = shutil.copytree(domain, desk / "mine")
     with (mine / "domain.toml").open("a") as file:
         file.write('\n[mapper]\nsteps = 2\nbatch_size = 3\noptimizer = "adam"\nidentity = 0.3\nlatent_l2 = 0.7\n')
+        file.write("head_start = 2.0\nsideways = 0.5\n")
     words = ("--num-held-out", 2, "--num-latents", 6, "--no-encode", "--domain", mine)
     done = run("mapper", "train", "old", *words, "--batch-size", 1, "--precision", "bfloat16")
     assert done.code == 0, done.err
     options = LatentMapping(**mapper(desk / "old.safetensors").provenance["options"])
     assert (options.steps, options.batch_size, options.optimizer) == (2, 1, "adam")
     assert (options.identity, options.latent_l2, options.precision) == (0.3, 0.7, "bfloat16")
+    assert (options.head_start, options.sideways) == (2.0, 0.5)
+    assert mapper(desk / "old.safetensors").provenance["neutral"] == "a person"
+    style = run("mapper", "train", "young", *words, "--architecture", "style")
+    assert style.code == 0, style.err  # the domain's head start is a step in w+
+    refused = run("mapper", "train", "fat", *words, "--architecture", "style", "--head-start", 1)
+    assert (refused.code, "head_start" in refused.err) == (2, True)
     changed = run("mapper", "train", "purple", *words, "--preset", "change")
     assert changed.code == 0, changed.err
     options = LatentMapping(**mapper(desk / "purple.safetensors").provenance["options"])

@@ -342,6 +342,7 @@ def test_what_cannot_be_trained_is_refused(train: Any, options: dict[str, Any], 
         {"optimizer": "sgd"}, {"clip_loss": "huge"}, {"learning_rate": 0.0}, {"rampup": 2.0}, {"patience": 0},
         {"seed": -1}, {"factor": 0.0}, {"chunk_size": 0}, {"latent_l2": float("nan")}, {"precision": "float16"},
         {"sideways": -1.0}, {"head_start": -1.0}, {"head_start": 1.0, "architecture": "style"},
+        {"sideways": 1.0, "clip": 0.0, "likeness": 1.0},
     ],
 )  # fmt: skip
 def test_an_option_out_of_range_is_refused(options: dict[str, Any]):

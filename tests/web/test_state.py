@@ -41,6 +41,19 @@ def test_what_was_saved_comes_back() -> None:
         assert getattr(back, field) == getattr(STATE, field)
 
 
+def test_a_file_from_before_axes_is_one_of_channels() -> None:
+    content = copy.deepcopy(CONTENT)
+    (row,) = [row for row in content["wishes"] if row["num_channels"]]
+    del row["moves"]
+    back = read_state(json.dumps(content), max_rows=24)
+    assert {(row.moves, row.options.get("space")) for row in back.session.rows if row.num_channels} == {
+        ("channels", "s")
+    }
+    row["moves"] = "mountains"
+    with pytest.raises(InputError):
+        read_state(json.dumps(content), max_rows=24)
+
+
 @given(st.sampled_from(sorted(CONTENT)), JSON)
 def test_another_value_anywhere_is_taken_or_refused_but_never_trips(key: str, value: Any) -> None:
     try:

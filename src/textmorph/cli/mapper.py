@@ -5,13 +5,12 @@ from __future__ import annotations
 import shutil
 from contextlib import closing
 from dataclasses import asdict
-from dataclasses import fields as dataclass_fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import DomainError, InputError, LatentError, OptionError
+from ..errors import InputError, LatentError, OptionError
 from ..files import check_output, write_bytes, written_whole
 from . import console
 from .console import command, say
@@ -285,17 +284,17 @@ def _domain(name: str, device: str | None) -> Networks:
 def _method(found: Networks, preset: str, photo: str | None, fields: dict[str, Any]) -> Any:
     """The method: the options given, then the preset's, then the domain's, then the paper's."""
     from ..methods.latent_mapper import LatentMapping
+    from ..wishes import usual_values
 
     if preset not in PRESETS:
         raise OptionError(f"--preset is {' or '.join(PRESETS)}, not {preset!r}")
     make = getattr(LatentMapping, "resemble_photo" if photo is not None else PRESETS[preset])
-    usual = dict(found.tables.get("mapper", {}))
-    unknown = sorted(usual.keys() - {field.name for field in dataclass_fields(LatentMapping)})
-    if unknown:
-        raise DomainError(f"{found.folder / 'domain.toml'}: [mapper] has no {', '.join(unknown)}")
+    usual = usual_values(found, "mapper", LatentMapping)
     if preset != "keep" or photo is not None:
         of_loss = ("clip", "identity", "latent_l2", "sideways", "head_start")
         usual = {name: value for name, value in usual.items() if name not in of_loss}
+    if fields.get("architecture", usual.get("architecture")) == "style":
+        usual.pop("head_start", None)  # a step in w+
     if found.identity is None and photo is None:
         usual["identity"] = 0.0
     return make(**{**usual, **fields})

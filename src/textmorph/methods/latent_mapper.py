@@ -129,6 +129,8 @@ class LatentMapping:
             raise OptionError("learning_rate and factor are above 0, rampup and rampdown shares from 0 to 1")
         if self.head_start < 0 or (self.head_start and (self.architecture == "style" or not self.clip)):
             raise OptionError("head_start is 0 or more, towards a text, and for mappers in w+")
+        if self.sideways and not self.clip:
+            raise OptionError("sideways is measured from a text; it needs clip above 0")
         counts = ("steps", "batch_size", "chunk_size", "num_held_out", "validate_every", "patience")
         low = {name: value for name in counts if (value := getattr(self, name)) is not None and value < 1}
         if low or self.seed < 0:

@@ -82,8 +82,8 @@ def chosen(automatic: Mapping[str, Any]) -> str:
     )  # fmt: skip
     likeness = "" if taken["identity"] is None else f"; likeness {max(taken['identity'], 0):.0%}"
     if automatic["goal_met"]:
-        which = "one that changes least else" if automatic.get("sideways") is not None else "gentlest"
-        return f"the {which}, of {len(tried)} tries that plainly show{likeness}"
+        which = "gentlest" if taken.get("sideways") is None else "one that gains most for what else it changes"
+        return f"the {which}, of {len(tried)} tries{likeness}"
     if best <= 0:
         return "nothing brought the picture closer to these words; other words may"
     if taken["gain"] > 0:
