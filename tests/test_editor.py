@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 import torch
 
-from textmorph import axes, read_image
+from textmorph import axes, exemplars, read_image
 from textmorph.domains import Domain, load_domain
 from textmorph.editor import Editor
 from textmorph.errors import (
     BankMismatchError,
     DomainError,
     EditError,
+    EmptyDirectionError,
     InputError,
     LatentError,
     OptionError,
@@ -176,6 +177,72 @@ def test_a_domain_may_have_axes_moved_until_an_option_is_about_style_channels(
         editor.plan(WISH, method=method, space="w+")
 
 
+@pytest.mark.parametrize("method", ["global", "svm"])
+def test_automatic_strength_may_try_the_way_to_exemplars_too(
+    editor: Editor, photo: torch.Tensor, method: str, tmp_path: Path
+) -> None:
+    few = {"num_positives": 10, "num_negatives": 10} if method == "svm" else {}
+    table = {"space": "w", "towards": "either", "num_exemplars": 2, "num_channels": 3, **few}
+    tuned = Editor(
+        replace(editor.domain, tables={method: table}, axis_counts=(1, 2), strengths=(1.0, 2.0), scales=(0.5, 1.0, 1.5))
+    )
+    tried = tuned.edit(photo, WISH, method=method).record["automatic"]["tried"]
+    assert [(one["towards"], one["num_channels"], one["strength"]) for one in tried] == [
+        *(("shift", count, strength) for count in (1, 2) for strength in (1.0, 2.0)),
+        *(("exemplars", None, strength) for strength in (0.5, 1.0, 1.5)),
+    ]
+    result = tuned.edit(photo, WISH, method=method, towards="exemplars")
+    record = result.record
+    assert [one["strength"] for one in record["automatic"]["tried"]] == [0.5, 1.0, 1.5]
+    assert (record["automatic"]["towards"], record["automatic"]["num_channels"]) == ("exemplars", None)
+    told = record["edits"][0]
+    assert (told["values"]["towards"], told["space"]) == ("exemplars", "w+")
+    assert told["axes"] >= 1
+    assert torch.equal(editor.replay(record).image, result.image)  # the record alone decides
+    chosen = tuned.edit(photo, WISH, method=method)
+    assert chosen.record["edits"][0]["values"]["towards"] in ("shift", "exemplars")
+    assert torch.equal(editor.replay(chosen.record).image, chosen.image)
+    tuned.find(tuned.plan(WISH, method=method, towards="exemplars").wishes[0], result.latent).save(tmp_path / "e.st")
+    saved = tuned.edit(photo, edits=[(tmp_path / "e.st", told["strength"])])
+    assert torch.equal(saved.image, result.image)
+
+
+@pytest.mark.parametrize("method", ["global", "svm"])
+def test_a_fixed_strength_or_number_is_of_straight_steps(editor: Editor, photo: torch.Tensor, method: str) -> None:
+    few = {"num_positives": 10, "num_negatives": 10} if method == "svm" else {}
+    table = {"space": "w", "towards": "either", "num_exemplars": 12, "num_channels": 2, **few}
+    tuned = Editor(replace(editor.domain, tables={method: table}, axis_counts=(1, 2)))
+    straight = editor.edit(photo, WISH, method=method, space="w", num_channels=2, strength=1.5, **few)
+    assert torch.equal(tuned.edit(photo, WISH, method=method, strength=1.5).image, straight.image)
+    tried = tuned.edit(photo, WISH, method=method, num_channels=2).record["automatic"]["tried"]
+    assert {one["towards"] for one in tried} == {"shift"}
+    tried = tuned.edit(photo, WISH, method=method, num_channels="auto", strength=1.5).record["automatic"]["tried"]
+    assert [(one["towards"], one["num_channels"]) for one in tried] == [("shift", 1), ("shift", 2)]
+    channels = tuned.edit(photo, WISH, method=method, space="s", strength=1.0, num_channels=3, **few).record
+    assert channels["edits"][0]["values"]["towards"] == "shift"
+
+
+def test_automatic_strength_goes_on_where_exemplars_agree_on_nothing(
+    editor: Editor, photo: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exemplars, "AGREEMENT", 1.0)
+    tuned = Editor(replace(editor.domain, tables={"global": {"space": "w", "towards": "either", "num_exemplars": 12}}))
+    assert {one["towards"] for one in tuned.edit(photo, WISH).record["automatic"]["tried"]} == {"shift"}
+    with pytest.raises(EmptyDirectionError, match="agree on nothing"):
+        tuned.edit(photo, WISH, towards="exemplars")
+
+
+def test_what_exemplars_need_is_said(editor: Editor, photo: torch.Tensor) -> None:
+    with pytest.raises(OptionError, match="give space='w'"):
+        editor.plan(WISH, towards="exemplars", space="s")
+    with pytest.raises(OptionError, match="not 'there'"):
+        editor.plan(WISH, towards="there", space="w")
+    with pytest.raises(OptionError, match="2 or more, not 1"):
+        editor.plan(WISH, towards="exemplars", space="w", num_exemplars=1)
+    with pytest.raises(OptionError, match="need a corpus of 20000 pictures"):
+        editor.edit(photo, WISH, towards="exemplars", space="w", num_exemplars=10000)
+
+
 def test_a_price_on_what_else_changes_is_measured_and_told(editor: Editor, photo: torch.Tensor) -> None:
     priced = Editor(replace(editor.domain, sideways=0.5))
     automatic = priced.edit(photo, WISH).record["automatic"]
@@ -205,7 +272,7 @@ def test_a_grid_of_axes_may_begin_from_a_style_code(editor: Editor) -> None:
 def test_what_serves_every_edit_can_be_loaded_before(editor: Editor, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = editor.plan(WISH, strength=1.0, space="w", num_channels=2)
     plan.wishes[0].load(editor.domain)
-    monkeypatch.setattr(axes, "axis_effects", lambda *_: pytest.fail("found again"))
+    monkeypatch.setattr(axes, "_known", lambda *_: pytest.fail("found again"))
     editor.find(plan.wishes[0], editor.generator.sample(1, seed=0))
 
 

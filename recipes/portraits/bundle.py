@@ -28,7 +28,7 @@ DOMAIN = Path("src/textmorph/assets/portraits")
 JUDGES = Path("recipes/portraits/judges")
 TUNED = Path("recipes/portraits/tuned.json")
 BANK_SAMPLES = 24
-CORPUS_SIZE = 1000
+CORPUS_SIZE = 5000
 SAMPLES = 6
 TRUNCATION, TO_RGB = 1.0, True
 """Attributes are discrete here: truncation would blend them (half a hair colour), and hair colour lives in to_rgb."""

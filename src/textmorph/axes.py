@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
@@ -32,12 +33,31 @@ SETTLED = 1e-4
 MOST = 10_000
 """Pictures of a corpus that tell what the axes do: its first ones."""
 
+
+@dataclass(frozen=True)
+class Places:
+    """Where the pictures of a corpus lie along axes of w: its first `MOST`, in double precision on the CPU.
+
+    Args:
+        read: what coordinates a row of w has, [W, P].
+        center: mean of the coordinates, [P].
+        along: coordinates of each picture from the mean, [N, P].
+        embeddings: from their mean, [N, D].
+    """
+
+    read: Tensor
+    center: Tensor
+    along: Tensor
+    embeddings: Tensor
+
+
 _found: WeakKeyDictionary[object, Tensor] = WeakKeyDictionary()
+_places: WeakKeyDictionary[object, WeakKeyDictionary[object, Places]] = WeakKeyDictionary()
 _effects: WeakKeyDictionary[object, WeakKeyDictionary[object, Tensor]] = WeakKeyDictionary()
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
+def alone() -> Iterator[None]:
     """One thread: sums over many rows come out otherwise with more, and a picture is to be made again bit for bit."""
     usual = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -48,7 +68,7 @@ def _alone() -> Iterator[None]:
 
 
 @torch.no_grad()
-@_alone()
+@alone()
 def principal_axes(generator: Generator, *, num: int = NUM_SAMPLES, seed: int = 0) -> Tensor:
     """Principal axes of w, the longest first, [P, W].
 
@@ -62,7 +82,7 @@ def principal_axes(generator: Generator, *, num: int = NUM_SAMPLES, seed: int = 
 
 
 @torch.no_grad()
-@_alone()
+@alone()
 def independent_axes(generator: Generator) -> Tensor:
     """Axes of w along which it varies independently, [P, W]; kept as long as the generator lives.
 
@@ -81,7 +101,7 @@ def independent_axes(generator: Generator) -> Tensor:
 
 
 @torch.no_grad()
-@_alone()
+@alone()
 def suggested_step(corpus: Corpus, generator: Generator, axes: Tensor, text: Tensor) -> Tensor:
     """Unit step in coordinates along axes [P, W] towards a text [D], as the pictures of a corpus suggest it, [P].
 
@@ -93,17 +113,17 @@ def suggested_step(corpus: Corpus, generator: Generator, axes: Tensor, text: Ten
     """
     from sklearn.linear_model import Lasso
 
-    places, embeddings = _known(corpus, generator, axes)
-    nearness = embeddings @ text.double().cpu()
-    weight = SPARSE * float((places.T @ nearness).abs().max()) / len(places)
+    known = _known(corpus, generator, axes)
+    nearness = known.embeddings @ text.double().cpu()
+    weight = SPARSE * float((known.along.T @ nearness).abs().max()) / len(nearness)
     if not weight > 0:
         raise InputError("all pictures of this corpus are equally near to the text")
-    found = Lasso(alpha=weight, fit_intercept=False, max_iter=5000).fit(places.numpy(), nearness.numpy()).coef_
+    found = Lasso(alpha=weight, fit_intercept=False, max_iter=5000).fit(known.along.numpy(), nearness.numpy()).coef_
     return torch.nn.functional.normalize(torch.from_numpy(found), dim=0).to(axes)
 
 
 @torch.no_grad()
-@_alone()
+@alone()
 def axis_effects(corpus: Corpus, generator: Generator, axes: Tensor) -> Tensor:
     """What a step along each axis [P, W] does to an embedding, as the pictures of a corpus tell it, [P, D].
 
@@ -113,17 +133,10 @@ def axis_effects(corpus: Corpus, generator: Generator, axes: Tensor) -> Tensor:
     Raises:
         InputError: the corpus keeps no latents in z or w, or has fewer than two pictures for each axis.
     """
-    places, embeddings = _known(corpus, generator, axes)
-    if len(places) < 2 * len(axes):
-        raise InputError(
-            f"the effects of {len(axes)} axes cannot be told from a corpus of {len(places)} pictures; "
-            f"build one of {2 * len(axes)} or more, or use space='s'"
-        )
-    effects: Tensor = torch.linalg.lstsq(places, embeddings).solution.to(axes)
-    return effects
+    return _regressed(_known(corpus, generator, axes)).to(axes)
 
 
-@_alone()
+@alone()
 def select_axes(effects: Tensor, shift: Tensor, *, num_axes: int) -> Tensor:
     """Turn a shift in embedding space into a step along few axes that together do little else, [P].
 
@@ -158,16 +171,45 @@ def select_axes(effects: Tensor, shift: Tensor, *, num_axes: int) -> Tensor:
     return (step / step.abs().max()).to(effects)
 
 
+@torch.no_grad()
+@alone()
+def independent_places(corpus: Corpus, generator: Generator) -> Places:
+    """Where the pictures of a corpus lie along the independent axes; kept as long as corpus and generator live.
+
+    Raises:
+        InputError: the corpus keeps no latents in z or w.
+    """
+    kept = _places.setdefault(corpus, WeakKeyDictionary())
+    if generator not in kept:
+        kept[generator] = _known(corpus, generator, independent_axes(generator))
+    return kept[generator]
+
+
+@torch.no_grad()
+@alone()
 def independent_effects(corpus: Corpus, generator: Generator) -> Tensor:
     """`axis_effects` of the independent axes, kept as long as corpus and generator live."""
     kept = _effects.setdefault(corpus, WeakKeyDictionary())
     if generator not in kept:
-        kept[generator] = axis_effects(corpus, generator, independent_axes(generator))
+        axes = independent_axes(generator)
+        kept[generator] = _regressed(independent_places(corpus, generator)).to(axes)
     return kept[generator]
 
 
-def _known(corpus: Corpus, generator: Generator, axes: Tensor) -> tuple[Tensor, Tensor]:
-    """Where the pictures of a corpus lie along axes [N, P], and their embeddings from the mean, [N, D]."""
+def _regressed(known: Places) -> Tensor:
+    """Coefficients [P, D] of the embeddings on where the pictures lie."""
+    num, axes = known.along.shape
+    if num < 2 * axes:
+        raise InputError(
+            f"the effects of {axes} axes cannot be told from a corpus of {num} pictures; "
+            f"build one of {2 * axes} or more, or use space='s'"
+        )
+    effects: Tensor = torch.linalg.lstsq(known.along, known.embeddings).solution
+    return effects
+
+
+def _known(corpus: Corpus, generator: Generator, axes: Tensor) -> Places:
+    """Where the pictures of a corpus lie along axes [P, W]."""
     rows = torch.arange(min(len(corpus), MOST))
     latents = corpus.latents(rows, generator)
     if latents.space not in ("z", "w"):
@@ -175,9 +217,14 @@ def _known(corpus: Corpus, generator: Generator, axes: Tensor) -> tuple[Tensor, 
             f"axes of w need a corpus of generated pictures; the latents of this one are in {latents.space}"
         )
     w = generator.to_space(latents.to(axes), "w").value
-    places = ((w - w.mean(dim=0)) @ torch.linalg.pinv(axes)).double().cpu()
+    read = torch.linalg.pinv(axes)
     embeddings = corpus.embedding(rows).double().cpu()
-    return places, embeddings - embeddings.mean(dim=0)
+    return Places(
+        read=read,
+        center=w.mean(dim=0) @ read,
+        along=((w - w.mean(dim=0)) @ read).double().cpu(),
+        embeddings=embeddings - embeddings.mean(dim=0),
+    )
 
 
 def _principal(w: Tensor) -> Tensor:

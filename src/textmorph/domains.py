@@ -63,7 +63,8 @@ class Domain:
         strength, num_channels: first values for an edit by hand; None leaves the method's own.
         truncation: psi of random latents of this domain, 0 to 1; None leaves that of whatever draws them.
         to_rgb: whether the methods also move the layers that only add colour, and a bank probes them.
-        strengths, channel_counts, axis_counts: what automatic strength searches; None leaves its own.
+        strengths, scales, channel_counts, axis_counts: what automatic strength searches, `scales` for edits that are
+            complete at strength 1; None leaves its own.
         keep_identity: smallest identity (cosine) that automatic strength accepts.
         plain_share: share of the reachable effect at which automatic strength calls an edit plain; None leaves its own.
         sideways: price that it puts on what else changes, see `strength.choose_strength`; None looks at identity alone.
@@ -93,6 +94,7 @@ class Domain:
     truncation: float | None = None
     to_rgb: bool = False
     strengths: tuple[float, ...] | None = None
+    scales: tuple[float, ...] | None = None
     channel_counts: tuple[int, ...] | None = None
     axis_counts: tuple[int, ...] | None = None
     keep_identity: float = 0.7
@@ -376,6 +378,7 @@ _CHECKS = {
     "truncation": _share,
     "to_rgb": _flag,
     "strengths": _numbers,
+    "scales": _numbers,
     "channel_counts": _counts,
     "axis_counts": _counts,
     "keep_identity": _share,

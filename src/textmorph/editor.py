@@ -30,8 +30,8 @@ from .prompts import text_embedding
 from .record import Record
 from .record import Result as Result
 from .sources import Photo, Source, open_source
-from .strength import PLAIN_SHARE, SCALES, STRENGTHS, Candidate, choose_strength
-from .wishes import Progress, TextMemory, Wish, channel_bank, make_wish, picture_corpus
+from .strength import PLAIN_SHARE, Candidate, choose_strength
+from .wishes import Progress, TextMemory, Wish, channel_bank, leading_somewhere, make_wish, picture_corpus
 
 SEARCHED_AT = 256
 """Largest side at which automatic strength renders its tries."""
@@ -323,16 +323,14 @@ class Editor:
         """The wish (its number of channels settled), its edit and strength, and how that was chosen."""
         if plan.strength is not None and not plan.search_channels:
             return wish, self.find(wish, latent, progress), plan.strength, None
-        counts = wish.counts(self.domain) if plan.search_channels else (None,)
-        wishes = [wish if count is None else wish.with_channels(count) for count in counts]
-        found = [self.find(each, latent, progress) for each in wishes]
-        strengths = (plan.strength,) if plan.strength is not None else self._strengths(wish)
-        tries = [(row, strength) for row in range(len(found)) for strength in strengths]
+        ways = wish.ways(self.domain, search=plan.search_channels)
+        if plan.strength is not None:  # which is one of straight steps
+            ways = [(each, (plan.strength,)) for each, _ in ways if each.meets == wish.meets]
+        ways, found = leading_somewhere(ways, lambda each: self.find(each, latent, progress))
+        tries = [(row, strength) for row, (_, strengths) in enumerate(ways) for strength in strengths]
         tried = self._try(wish, latent, inverted, others, [(found[row], strength) for row, strength in tries])
-        candidates = [
-            replace(one, num_channels=counts[row], strength=strength)
-            for one, (row, strength) in zip(tried, tries, strict=True)
-        ]
+        told = [ways[row][0].way(search=plan.search_channels) for row, _ in tries]
+        candidates = [replace(one, **about) for one, about in zip(tried, told, strict=True)]
         share = self.domain.plain_share if self.domain.plain_share is not None else PLAIN_SHARE
         choice = choose_strength(
             candidates, keep_identity=plan.keep_identity, plain_share=share, sideways=self.domain.sideways
@@ -340,16 +338,13 @@ class Editor:
         row, strength = tries[choice.index]
         automatic = asdict(choice) | {
             "strength": strength,
-            "num_channels": counts[row],
+            **told[choice.index],
             "keep_identity": plan.keep_identity,
             "plain_share": share,
             "sideways": self.domain.sideways,
             "tried": [asdict(candidate) for candidate in candidates],
         }
-        return wishes[row], found[row], strength, automatic
-
-    def _strengths(self, wish: Wish) -> tuple[float, ...]:
-        return SCALES if wish.per_picture else (self.domain.strengths or STRENGTHS)
+        return ways[row][0], found[row], strength, automatic
 
     @torch.no_grad()
     def _try(
@@ -488,6 +483,6 @@ def _tell(wish: Wish, edit: Edit, strength: float) -> dict[str, Any]:
     told: dict[str, Any] = {"kind": "text", **wish.about, "strength": strength, "space": edit.space}
     if isinstance(edit, Direction) and edit.space == "s":
         told["channels"] = int(edit.vector.count_nonzero())
-    elif isinstance(edit, Direction) and "axes" in edit.provenance:
+    elif "axes" in edit.provenance:
         told["axes"] = edit.provenance["axes"]
     return told

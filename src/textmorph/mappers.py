@@ -1,6 +1,7 @@
-"""The latent mapper's networks: a latent in, a residual of the same shape out (Patashnik et al. 2021, Sec. 5).
+"""Mappers: a latent in, a residual of the same shape out.
 
-The residual is before the factor 0.1 of the paper's code, which `edits.Residual` applies.
+Those of the latent mapper (Patashnik et al. 2021, Sec. 5) are trained; their residual is before the factor 0.1 of the
+paper's code, which `edits.Residual` applies. A `PullMapper` is laid from a corpus.
 """
 
 from __future__ import annotations
@@ -70,6 +71,18 @@ class StyleMapperConfig:
             raise OptionError(f"widths are those of the generator's style layers, not {self.widths}")
         if not self.mapped or not set(self.mapped) <= set(range(len(self.widths))):
             raise OptionError(f"mapped names some of the {len(self.widths)} style layers by index, not {self.mapped}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PullConfig:
+    """Size of a pull: the width of w, and the number of axes along which it acts."""
+
+    w_dim: int
+    num_axes: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.num_axes <= self.w_dim:
+            raise OptionError(f"a pull has 1 to {self.w_dim} axes, not {self.num_axes}")
 
 
 class MapperBlock(nn.Module):
@@ -173,9 +186,36 @@ class StyleMapper(nn.Module):
         return torch.cat(mapped, dim=1)
 
 
-Mapper = LatentMapper | SingleMapper | StyleMapper
+class PullMapper(nn.Module):
+    """The way to a place along some axes of w, from wherever a row lies; [B, L, W] → residual [B, L, W].
 
-MAPPERS: dict[str, type[Mapper]] = {"levels": LatentMapper, "single": SingleMapper, "style": StyleMapper}
+    Linear, and found without training (`exemplars.py`): nothing along the other axes, and less the nearer the row is.
+    State dict: `place` [K], coordinates along the axes; `read` [W, K], what a row's coordinates are; `write` [K, W],
+    the axes.
+    """
+
+    architecture: ClassVar = "pull"
+    config_class: ClassVar = PullConfig
+
+    def __init__(self, config: PullConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.place = nn.Parameter(torch.zeros(config.num_axes))
+        self.read = nn.Parameter(torch.zeros(config.w_dim, config.num_axes))
+        self.write = nn.Parameter(torch.zeros(config.num_axes, config.w_dim))
+        self.requires_grad_(False).eval()
+
+    def forward(self, w_plus: Tensor) -> Tensor:
+        _check_rows(w_plus, self.config.w_dim)
+        way: Tensor = (self.place - w_plus @ self.read) @ self.write
+        return way
+
+
+Mapper = LatentMapper | SingleMapper | StyleMapper | PullMapper
+
+MAPPERS: dict[str, type[Mapper]] = {
+    "levels": LatentMapper, "single": SingleMapper, "style": StyleMapper, "pull": PullMapper
+}  # fmt: skip
 """Architecture in a checkpoint → network."""
 
 

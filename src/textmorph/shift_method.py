@@ -9,8 +9,9 @@ from torch import Tensor
 
 from .axes import independent_axes, independent_effects, select_axes
 from .channel_bank import ChannelBank, Progress, Relevance, check_selection
-from .edits import Direction
+from .edits import Direction, Residual
 from .errors import OptionError
+from .exemplars import exemplar_pull
 from .fingerprint import fingerprint
 from .precision import Precision, check_precision
 from .screening import BankChoice, check_choice, direction_for
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from .embedders import Embedder
     from .generators import Generator
 
+Towards = Literal["shift", "exemplars", "either"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class ShiftMethod:
@@ -27,10 +30,14 @@ class ShiftMethod:
 
     Args:
         space: what is moved. `s`, style channels, as in the papers; or `w`, independent axes of w (`axes.py`), whose
-            effects a corpus of generated pictures tells: no bank is needed, and the direction lies in w+. Of the other
-            fields here that one looks at `num_channels` alone.
+            effects a corpus of generated pictures tells: no bank is needed, and the edit lies in w+. Of the other
+            fields here that one looks at `towards`, `num_channels` and `num_exemplars` alone.
+        towards: in w: `shift`, the same straight step for every picture; `exemplars`, to where those pictures of the
+            corpus lie that are farthest along the shift, along the axes on which they agree (`exemplars.py`), complete
+            at strength 1; `either`, what automatic strength finds better, and else `shift`.
         num_channels: k, the number of channels, or of axes, moved. The paper's is 20 for faces, 100 for cars and cats;
             None with a threshold.
+        num_exemplars: pictures that `exemplars` goes by.
         threshold: beta, the least |relevance| of a channel moved, in [0, 1]; None with a number of channels.
         relevance: of a channel to the text: `cosine`, as the published code has it, or `consistent`, which also
             multiplies by how alike the channel acts on all images.
@@ -44,7 +51,9 @@ class ShiftMethod:
     """
 
     space: Literal["s", "w"] = "s"
+    towards: Towards = "shift"
     num_channels: int | None = 20
+    num_exemplars: int = 100
     threshold: float | None = None
     relevance: Relevance = "cosine"
     max_resolution: int | None = 128
@@ -57,6 +66,12 @@ class ShiftMethod:
             raise OptionError(f"space is 's' or 'w', not {self.space!r}")
         if self.space == "w" and self.threshold is not None:
             raise OptionError("a threshold is for style channels; in w give num_channels, or space='s'")
+        if self.towards not in ("shift", "exemplars", "either"):
+            raise OptionError(f"towards is 'shift', 'exemplars' or 'either', not {self.towards!r}")
+        if self.space == "s" and self.towards != "shift":
+            raise OptionError(f"towards={self.towards!r} moves axes of w; give space='w' with it")
+        if self.num_exemplars < 2:
+            raise OptionError(f"num_exemplars is 2 or more, not {self.num_exemplars}")
         check_selection(num_channels=self.num_channels, threshold=self.threshold, relevance=self.relevance)
         check_choice(self.bank)
         check_precision(self.precision)
@@ -77,8 +92,8 @@ class ShiftMethod:
         truncation: float | None,
         progress: Progress | None,
         about: dict[str, Any],
-    ) -> Direction:
-        """The direction for a shift, [D], with its provenance.
+    ) -> Direction | Residual:
+        """The direction for a shift, [D], or the way to its exemplars; with its provenance.
 
         Args:
             about: what the method itself has to tell.
@@ -88,6 +103,10 @@ class ShiftMethod:
             if corpus is None:
                 raise OptionError("axes of w are known by a corpus; give corpus, or space='s'")
             corpus.check(embedder)
+            if self.towards == "exemplars":
+                pull = exemplar_pull(corpus, generator, shift, num_exemplars=self.num_exemplars)
+                told["axes"] = pull.config.num_axes
+                return Residual(pull, 1.0, "w+", self._provenance(about, told, generator, embedder))
             step = select_axes(independent_effects(corpus, generator), shift, num_axes=self.num_channels or 1)
             vector = (step @ independent_axes(generator))[None]  # for every row
             told["axes"] = int(step.count_nonzero())
@@ -98,8 +117,11 @@ class ShiftMethod:
                 to_rgb=self.to_rgb, precision=self.precision, truncation=truncation, progress=progress,
             )  # fmt: skip
             told["channels"] = int(vector.count_nonzero())
-        provenance = {
-            **about, "options": asdict(self), **told, "generator": fingerprint(generator),
-            "embedder": fingerprint(embedder),
-        }  # fmt: skip
+        provenance = self._provenance(about, told, generator, embedder)
         return Direction(vector.to(generator.mean_w), "w+" if self.space == "w" else "s", provenance)
+
+    def _provenance(
+        self, about: dict[str, Any], told: dict[str, Any], generator: Generator, embedder: Embedder
+    ) -> dict[str, Any]:
+        made_with = {"generator": fingerprint(generator), "embedder": fingerprint(embedder)}
+        return {**about, "options": asdict(self), **told, **made_with}

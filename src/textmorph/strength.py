@@ -15,7 +15,7 @@ STRENGTHS = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0)
 CHANNEL_COUNTS = (10, 20, 50, 100)
 AXIS_COUNTS = (4, 8, 16)
 SCALES = (0.25, 0.5, 0.75, 1.0, 1.25)
-"""Strengths tried for an edit that is complete at 1, such as one found by latent optimisation."""
+"""Strengths tried for an edit that is complete at 1: found by latent optimisation, or towards exemplars."""
 PLAIN_SHARE = 0.8
 
 
@@ -29,6 +29,7 @@ class Candidate:
     """One try: strength α, number of channels k (None where the method has none), and what came of it.
 
     Args:
+        towards: `shift` or `exemplars`, for a method that knows both; else None.
         gain: CLIP gain towards the target, against the image without the edit.
         identity: cosine of the identities before and after; None where the domain has no identity net.
         sideways: squared change of the embedding at right angles to what the texts ask for (`losses.sideways`); None
@@ -37,6 +38,7 @@ class Candidate:
 
     strength: float
     num_channels: int | None = None
+    towards: str | None = None
     gain: float
     identity: float | None = None
     sideways: float | None = None

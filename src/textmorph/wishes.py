@@ -13,13 +13,13 @@ from torch import Tensor
 from .axes import independent_effects
 from .domains import Domain
 from .edits import Edit
-from .errors import DomainError, OptionError, PromptError
+from .errors import DomainError, EmptyDirectionError, OptionError, PromptError
 from .fingerprint import fingerprint
 from .latents import Latent
 from .methods import method_class
 from .prompts import check_prompt, text_shift
 from .shift_method import ShiftMethod
-from .strength import AXIS_COUNTS, CHANNEL_COUNTS
+from .strength import AXIS_COUNTS, CHANNEL_COUNTS, SCALES, STRENGTHS
 
 if TYPE_CHECKING:
     from .channel_bank import ChannelBank
@@ -29,6 +29,8 @@ Progress = Callable[[int, int], None]
 
 OF_CHANNELS = ("threshold", "relevance", "max_resolution", "to_rgb", "bank", "precision")
 """Fields of a `ShiftMethod` that are about style channels."""
+OF_AXES = ("space", "towards", "num_channels", "num_exemplars")
+"""Those that mean something else, or nothing, where style channels are moved."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,12 +62,48 @@ class Wish:
     @property
     def searches_channels(self) -> bool:
         """Whether the method chooses a number of channels, and that number is what decides."""
-        return getattr(self.recipe, "num_channels", None) is not None
+        return getattr(self.recipe, "num_channels", None) is not None and not self.meets
 
     @property
     def moves(self) -> str:
         """What a method that selects some of many moves: `channels`, or `axes`."""
         return "axes" if getattr(self.recipe, "space", "s") == "w" else "channels"
+
+    @property
+    def meets(self) -> bool:
+        """Whether its edit leads to where exemplars lie, and is complete at 1."""
+        return getattr(self.recipe, "towards", None) == "exemplars"
+
+    def ways(self, domain: Domain, *, search: bool) -> list[Way]:
+        """The wishes that automatic strength tries for this one, each with its strengths.
+
+        Args:
+            search: numbers of channels or axes, too, and exemplars where they are left open.
+        """
+        if self.per_picture or self.meets:
+            return [(self, domain.scales or SCALES)]
+        straight = self._towards("shift")
+        strengths = domain.strengths or STRENGTHS
+        if not search:
+            return [(straight, strengths)]
+        ways = [(straight.with_channels(count), strengths) for count in self.counts(domain)]
+        if getattr(self.recipe, "towards", None) == "either":
+            ways.append((self._towards("exemplars"), domain.scales or SCALES))
+        return ways
+
+    def way(self, *, search: bool) -> dict[str, Any]:
+        """What sets this one apart from the others that were tried, as JSON."""
+        counts = search and self.searches_channels
+        return {
+            "num_channels": self.recipe.num_channels if counts else None,
+            "towards": getattr(self.recipe, "towards", None) if self.moves == "axes" else None,
+        }
+
+    def _towards(self, towards: str) -> Wish:
+        """The same with that where it was left open."""
+        if getattr(self.recipe, "towards", None) != "either":
+            return self
+        return replace(self, recipe=replace(self.recipe, towards=towards))
 
     def counts(self, domain: Domain) -> tuple[int, ...]:
         """The numbers of channels, or of axes, that automatic strength tries."""
@@ -166,6 +204,28 @@ class Wish:
         return inputs_of(self.recipe)
 
 
+Way = tuple[Wish, tuple[float, ...]]
+"""One way to fulfil a wish, and the strengths to try."""
+
+
+def leading_somewhere(ways: Sequence[Way], find: Callable[[Wish], Edit]) -> tuple[list[Way], list[Edit]]:
+    """The ways whose edits can be found, and these.
+
+    Raises:
+        EmptyDirectionError: none can; the error of the first.
+    """
+    found: list[tuple[Way, Edit]] = []
+    refused: list[EmptyDirectionError] = []
+    for way in ways:
+        try:
+            found.append((way, find(way[0])))
+        except EmptyDirectionError as error:  # noqa: PERF203 - each way may fail for itself
+            refused.append(error)
+    if not found:
+        raise refused[0]
+    return [way for way, _ in found], [edit for _, edit in found]
+
+
 class TextMemory:
     """An embedder that embeds a list of texts once: a search over numbers of channels asks for the same ones again."""
 
@@ -257,8 +317,8 @@ def _filled_in(domain: Domain, cls: type, method: str, given: dict[str, Any]) ->
             raise OptionError(
                 f"{', '.join(of_channels)}: about style channels; leave it out, or move them by space='s'"
             )
-        if usual.get("space") == "w" and (of_channels or given.get("space") == "s"):  # then its number is one of axes
-            usual = {name: value for name, value in usual.items() if name not in ("space", "num_channels")}
+        if usual.get("space") == "w" and (of_channels or given.get("space") == "s"):  # then the others are about axes
+            usual = {name: value for name, value in usual.items() if name not in OF_AXES}
     given = usual | given
     if issubclass(cls, ShiftMethod) and given.get("space") == "w":
         return given

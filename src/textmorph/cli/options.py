@@ -60,6 +60,13 @@ METHOD_OPTIONS = (
     MethodOption("relevance", str, SELECTING, "'cosine', or 'consistent': also by how alike a channel acts."),
     MethodOption("max_resolution", str, SELECTING, "Finest layers edited, in pixels, or 'all'.", layer_limit),
     MethodOption("bank", str, SELECTING, "How channels are known: 'auto', 'build', 'screen' or 'none'; docs/banks.md."),
+    MethodOption(
+        "towards",
+        str,
+        SELECTING,
+        "With --space w: 'shift', one step for all; 'exemplars', to where such pictures lie; 'either'.",
+    ),
+    MethodOption("num_exemplars", int, SELECTING, "Pictures of the corpus that 'exemplars' goes by."),
     MethodOption("regularization", float, ("svm",), "C of the SVM."),
     MethodOption("num_positives", int, ("svm",), "Images retrieved for the text."),
     MethodOption("num_negatives", int, ("svm",), "Images retrieved against it."),

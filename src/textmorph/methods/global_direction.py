@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..channel_bank import ChannelBank, Progress
-from ..edits import Direction
+from ..edits import Direction, Residual
 from ..prompts import check_prompt, text_shift
 from ..shift_method import ShiftMethod
 
@@ -40,7 +40,7 @@ class GlobalDirection(ShiftMethod):
         templates: Sequence[str] | None = None,
         truncation: float | None = None,
         progress: Progress | None = None,
-    ) -> Direction:
+    ) -> Direction | Residual:
         """Find the direction from the neutral to the target text; a negative strength leads the other way.
 
         Args:
@@ -55,9 +55,9 @@ class GlobalDirection(ShiftMethod):
 
         Raises:
             PromptError: a text that is empty or too long, or both mean the same.
-            EmptyDirectionError: no channel or axis is relevant enough.
+            EmptyDirectionError: no channel or axis is relevant enough, or the exemplars agree on nothing.
             BankMismatchError: bank or corpus are for other networks or layers.
-            OptionError, InputError: in w: no corpus, or one that does not tell what the axes do.
+            OptionError, InputError: in w: no corpus, one too small, or one that does not tell what the axes do.
         """
         shift = text_shift(embedder, neutral=neutral, target=target, templates=templates)
         about = {

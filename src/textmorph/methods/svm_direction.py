@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from ..channel_bank import ChannelBank, Progress
 from ..corpus import Corpus, Matches
-from ..edits import Direction
+from ..edits import Direction, Residual
 from ..errors import EditError, OptionError
 from ..prompts import BARE, check_prompt, text_embedding
 from ..shift_method import ShiftMethod
@@ -63,7 +63,7 @@ class SvmDirection(ShiftMethod):
         templates: Sequence[str] | None = None,
         truncation: float | None = None,
         progress: Progress | None = None,
-    ) -> Direction:
+    ) -> Direction | Residual:
         """Find the direction towards the target text.
 
         Args:
@@ -77,7 +77,7 @@ class SvmDirection(ShiftMethod):
 
         Raises:
             PromptError: an empty or over-long text.
-            EmptyDirectionError: no channel or axis is relevant enough.
+            EmptyDirectionError: no channel or axis is relevant enough, or the exemplars agree on nothing.
             BankMismatchError: bank or corpus are for other networks or layers.
             OptionError: the corpus is too small.
             InputError: in w, the corpus does not tell what the axes do.

@@ -56,7 +56,7 @@ def _row(row: Row, most: int) -> str:
         )  # fmt: skip
     if row.reason:
         parts.append(f'<p class="reason">Chosen for you: {escape(row.reason)}.</p>')
-    sheet = '<button type="button" class="link sheet">Contact sheet</button>' if row.num_channels is not None else ""
+    sheet = '<button type="button" class="link sheet">Contact sheet</button>' if row.varies else ""
     parts.append(
         f'<div class="row-foot">{sheet}'
         '<button type="button" class="link save-direction">Save this wish as a file</button></div></li>'

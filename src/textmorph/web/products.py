@@ -18,7 +18,7 @@ from ..images import write_image
 from ..latents import Latent
 from ..plans import Plan, SavedEdit
 from ..record import Result
-from ..series import grid
+from ..series import grid, sweep
 from ..videos import bounced, write_video
 from ..wishes import Progress
 from . import pictures, saved, words
@@ -111,18 +111,21 @@ def direction(studio: Studio, visit: Visit, id: int) -> Any:
 
 
 def sheet(studio: Studio, visit: Visit, id: int, *, progress: Progress | None = None) -> Item:
-    """One wish at several strengths and numbers of channels, on top of the others; into the gallery."""
+    """One wish at several strengths, and numbers of channels if it has one, on the others; into the gallery."""
     editor, row = studio.editor(visit), visit.session.row(id)
-    if row.num_channels is None:
-        raise OptionError("a contact sheet varies the number of channels, which this wish does not have")
+    if not row.varies:
+        raise OptionError("a contact sheet needs a wish in words that was not found for this picture alone")
     rest = Session(rows=tuple(one for one in visit.session.rows if one.id != id))
     source = studio.source(visit, studio.edited(visit, rest))
-    wish = studio.make(visit, row.text, row.method, row.num_channels, row.options)
-    counts = tuple(sorted({*wish.counts(editor.domain), row.num_channels}))
-    strength = row.strength or editor.domain.strength or row.reach / 3
+    strength = row.strength or (row.num_channels and editor.domain.strength) or row.reach / 3
     wanted = editor.plan(row.text, strength=strength, num_channels=row.num_channels, method=row.method, **row.options)
     strengths = sorted(round(part * strength, 2) for part in SHEET_STEPS)
-    made = grid(editor, wanted, source, strengths=strengths, channel_counts=counts, progress=progress)
+    if row.num_channels is None:
+        made = sweep(editor, wanted, source, strengths=strengths, progress=progress)
+    else:
+        wish = studio.make(visit, row.text, row.method, row.num_channels, row.options)
+        counts = tuple(sorted({*wish.counts(editor.domain), row.num_channels}))
+        made = grid(editor, wanted, source, strengths=strengths, channel_counts=counts, progress=progress)
     page = made.sheet()
     name = _offer(visit, "sheet", ".png", lambda path: write_image(page, path))
     return _keep(studio, visit, f"{row.text}: every strength", pictures.thumbnail(page, 320), file=name)

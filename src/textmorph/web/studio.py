@@ -38,7 +38,8 @@ from .visits import Picture, Visit, Visits
 
 FIRST_STRENGTH = 4.0
 """For words that are shown before automatic strength has searched."""
-PER_PICTURE_REACH = 2.0
+COMPLETE_REACH = 2.0
+"""Of edits that are complete at 1."""
 MAX_EDITS = 64
 """Saved edits of one visitor."""
 PREVIEW_EVERY = 0.7
@@ -198,7 +199,7 @@ class Studio:
             wish.prompt,
             method=method,
             strength=(1.0 if wish.per_picture else first) if strength is None else strength,
-            reach=PER_PICTURE_REACH if wish.per_picture else self._reach(visit),
+            reach=COMPLETE_REACH if wish.per_picture else self._reach(visit),
             num_channels=getattr(wish.recipe, "num_channels", None),
             moves=wish.moves if wish.searches_channels else "channels",
         )
@@ -225,6 +226,8 @@ class Studio:
         found = {"strength": automatic["strength"], "reason": words.chosen(automatic)}
         if automatic["num_channels"] is not None:
             found["num_channels"] = automatic["num_channels"]
+        if automatic["towards"] == "exemplars":
+            found |= {"moves": "exemplars", "num_channels": None, "reach": COMPLETE_REACH}
         with visit.lock:
             if row not in visit.session.rows:
                 return False
@@ -259,7 +262,7 @@ class Studio:
                 raise InputError("the picture was changed meanwhile; what was found for the other one is gone")
             visit.edits["file", name] = edit
             session = visit.session.add(
-                wish.prompt, method="optimize", strength=1.0, reach=PER_PICTURE_REACH, file=name,
+                wish.prompt, method="optimize", strength=1.0, reach=COMPLETE_REACH, file=name,
                 reason="found for this picture alone; 1 is what the optimisation ended with",
             )  # fmt: skip
             visit.history = visit.history.do(session)
@@ -289,7 +292,7 @@ class Studio:
             visit.edits["file", name] = edit
             session = visit.session.add(
                 str(edit.provenance.get("target", stem))[:200], method="file", file=name, strength=1.0,
-                reach=self._reach(visit) if whole else PER_PICTURE_REACH,
+                reach=self._reach(visit) if whole else COMPLETE_REACH,
             )  # fmt: skip
             visit.history = visit.history.do(session)
             return session.rows[-1]
@@ -377,8 +380,8 @@ class Studio:
         return visit.picture
 
     def find(self, visit: Visit, row: Row) -> Edit:
-        """The edit of a wish; found once per words and number of channels."""
-        key = ("file", row.file) if row.file is not None else (row.method, row.text, row.num_channels)
+        """The edit of a wish; found once per words and what is moved."""
+        key = ("file", row.file) if row.file is not None else (row.method, row.text, row.moves, row.num_channels)
         if key not in visit.edits:
             if row.file is not None:
                 edit = self.load(visit, visit.folder / row.file)

@@ -77,7 +77,7 @@ def chosen(automatic: Mapping[str, Any]) -> str:
     best = max(one["gain"] for one in tried)
     taken = next(
         (one for one in tried
-         if (one["strength"], one["num_channels"]) == (automatic["strength"], automatic["num_channels"])),
+         if all(one.get(name) == automatic.get(name) for name in ("strength", "num_channels", "towards"))),
         tried[0],
     )  # fmt: skip
     likeness = "" if taken["identity"] is None else f"; likeness {max(taken['identity'], 0):.0%}"
