@@ -24,8 +24,8 @@ Parts = Mapping[str, Mapping[str, Part]]
 GOALS = {"global": (0.90, 0.05, 0.80), "svm": (0.90, 0.05, 0.80), "optimize": (0.95, None, None)}
 """Hit at least, leak at most, identity at least: what we aim for, against the inverted picture."""
 VARIANTS = (
-    "drawn", "none", "global", "global-face", "global-gender", "global-caption", "global-channels", "svm",
-    "svm-farthest", "svm-ensemble", "svm-channels",
+    "drawn", "none", "global", "global-face", "global-gender", "global-caption", "global-straight", "global-channels",
+    "svm", "svm-random", "svm-ensemble", "svm-straight", "svm-channels",
 )  # fmt: skip
 """Rows of the table of neutral texts and of retrieval."""
 RENDERS = (2000, 1000)
@@ -171,7 +171,7 @@ _READING = (
     "with it (a moustache with a beard) is not. **Identity**: cosine. **CLIP gain**: by the witness. **Outside**: mean "
     "change of the pixels outside the edit's region. Portraits that have what is asked for, or of which one cannot "
     "tell, are left out. In brackets: 95 % bootstrap intervals over portraits. What the domain says of its own (that "
-    "axes are moved and negatives drawn at random; which strengths and numbers are tried; what share of the reachable "
+    "axes are moved, and exemplars gone by; which strengths and numbers are tried; what share of the reachable "
     "gain is plain, and the price of what else changes; the values of latent optimisation) was chosen on other "
     "portraits (the set “test” from row 1000) in training phrasings, with these judges in view."
 )

@@ -83,7 +83,9 @@ WAYS = {
         method="svm",
         options={"space": "s", "negatives": "farthest"},
     ),
-    "svm-farthest": Way(title="SVM, farthest negatives", method="svm", options={"negatives": "farthest"}),
+    "global-straight": Way(title="global, straight steps alone", method="global", options={"towards": "shift"}),
+    "svm-straight": Way(title="SVM, straight steps alone", method="svm", options={"towards": "shift"}),
+    "svm-random": Way(title="SVM, random negatives", method="svm", options={"negatives": "random"}),
     "svm-ensemble": Way(title="SVM, query over templates", method="svm", options={"query": "ensemble"}),
 }
 """The methods, two controls that bound what the judges can give, and variants: other neutral texts, other retrieval."""
@@ -348,7 +350,7 @@ class Bench:
             "judges": self.judges.fingerprints,
             "domain": {
                 "name": domain.name, "strengths": domain.strengths, "channel_counts": domain.channel_counts,
-                "axis_counts": domain.axis_counts, "plain_share": domain.plain_share,
+                "axis_counts": domain.axis_counts, "scales": domain.scales, "plain_share": domain.plain_share,
                 "sideways": domain.sideways,
             },
             "plan": plan.about if plan else None,

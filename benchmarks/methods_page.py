@@ -15,7 +15,7 @@ PAGE = Path("docs/methods.md")
 RESULTS = Path("benchmarks/results")
 BEGIN, END = "<!-- figures: benchmarks/methods_page.py -->", "<!-- end of figures -->"
 FILES = ("edits", "retrieval")
-SVMS = ("svm", "svm-farthest", "svm-ensemble", "svm-channels")
+SVMS = ("svm", "svm-random", "svm-ensemble", "svm-channels")
 PARTS = {"product": "cosines", "ends": "both ends", "svm": "SVM", "together": "all of it"}
 
 
@@ -62,7 +62,7 @@ def _best(rows: Mapping[str, Any]) -> str:
         return "Which retrieval serves the SVM better has not been measured."
     names = {
         "svm": "random negatives and the plain query",
-        "svm-farthest": "farthest negatives",
+        "svm-random": "farthest negatives",
         "svm-ensemble": "a query over templates",
         "svm-channels": "farthest negatives, and style channels in place of axes",
     }

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .corpus import Corpus
     from .generators import Generator
 
-AGREEMENT = 0.6
+AGREEMENT = 0.8
 """Least share of the variance along an axis that is gone among the exemplars, where they count as agreeing."""
 
 

@@ -308,7 +308,7 @@ def test_a_run_writes_figures_a_table_and_sheets(bench: Bench, tmp_path: Path, m
             assert total["edits"] + total["already"] + total["unclear"] == 2 * found["ways"][way]["portraits"]
     assert set(found["neutral_texts"]["rows"]) == {
         "drawn", "none", "global", "global-face", "global-gender", "global-caption", "global-channels",
-        "svm", "svm-farthest", "svm-ensemble", "svm-channels",
+        "svm", "svm-random", "svm-ensemble", "svm-channels",
     }  # fmt: skip
     page = (tmp_path / "results" / "edits.md").read_text()
     assert all(task.prompt() in page for key, task in TASKS.items() if key in ("grey", "old"))

@@ -25,7 +25,7 @@ def test_the_better_retrieval_is_the_one_that_hits_more() -> None:
         interval = {"mean": hit, "low": hit - 0.02, "high": hit + 0.02}
         return {"hit": interval, "leak": interval, "identity": interval, "gender_kept": interval, "frechet": 0.1}
 
-    rows = {"svm": row(0.5), "svm-farthest": row(0.7), "svm-ensemble": row(0.69)}
+    rows = {"svm": row(0.5), "svm-random": row(0.7), "svm-ensemble": row(0.69)}
     ways = {way: {"title": way} for way in rows}
     text = figures({"edits": {"ways": ways, "neutral_texts": {"portraits": 3, "renders": 4, "rows": rows}}})
     said = text.split("Ways of the SVM, by hit: ")[1]

@@ -14,6 +14,7 @@ from ..axes import independent_axes, principal_axes, suggested_step
 from ..canvases.latent import LatentCanvas
 from ..edits import Direction
 from ..errors import OptionError
+from ..exemplars import exemplar_pull
 from ..fingerprint import fingerprint
 from ..generators.resolution import render_resolution
 from ..latents import Latent
@@ -62,6 +63,8 @@ class LatentOptimization:
         head_start: length of a first step along independent or principal axes that a corpus suggests for the text, in
             deviations (`suggested_step`): a wish far off, which no small step comes nearer to, is then found too. 0
             starts at the latent itself.
+        num_exemplars: pictures of a corpus that show the text best. Where they agree to lie (`exemplars.py`) is another
+            start, and the search begins at the one with the smaller loss; 0 knows no second one.
         shrinkage: after each step every coordinate goes towards zero by this share of the learning rate, so that only
             those leave it on which the loss insists; for axes along which a wish is granted by few.
         second_moment: what Adam divides the gradient by: an average for each `coordinate`, or one for each `row` of the
@@ -88,6 +91,7 @@ class LatentOptimization:
     space: Literal["w+", "s", "w"] = "w+"
     axes: Literal["own", "principal", "independent"] = "own"
     head_start: float = 0.0
+    num_exemplars: int = 0
     shrinkage: float = 0.0
     second_moment: Literal["coordinate", "row"] = "coordinate"
     latent_noise: float = 0.0
@@ -113,10 +117,13 @@ class LatentOptimization:
                 raise OptionError(f"{name} is one of {', '.join(allowed)}, not {getattr(self, name)!r}")
         if self.axes != "own" and self.space == "s":
             raise OptionError(f"{self.axes} axes are those of w; in s leave axes out")
-        if self.head_start and self.axes == "own":
+        if (self.head_start or self.num_exemplars) and self.axes == "own":
             raise OptionError(
-                "a head start is a step along principal or independent axes; choose axes, or head_start=0"
+                "a head start is a step along principal or independent axes; choose axes, or head_start=0 and "
+                "num_exemplars=0"
             )
+        if self.num_exemplars < 0 or self.num_exemplars == 1:
+            raise OptionError(f"num_exemplars is 0, or 2 or more, not {self.num_exemplars}")
         check_precision(self.precision)
         if (self.patience is not None and self.patience < 1) or self.num_views < 1:
             raise OptionError(f"patience and num_views are 1 or more, not {self.patience} and {self.num_views}")
@@ -134,7 +141,10 @@ class LatentOptimization:
     @property
     def unused(self) -> frozenset[str]:
         """Inputs of `find` that these values have no use for."""
-        needs = {"neutral": self.sideways, "corpus": self.head_start, "identity_embedder": self.identity}
+        needs = {
+            "neutral": self.sideways, "corpus": self.head_start or self.num_exemplars,
+            "identity_embedder": self.identity,
+        }  # fmt: skip
         return frozenset(name for name, weight in needs.items() if not weight)
 
     def find(
@@ -159,7 +169,7 @@ class LatentOptimization:
             latent: where to start, [B, ...]; in any space up to `space`, also in w+ for w. Each row is optimised by
                 itself.
             neutral: what the picture shows already; needed where `sideways` is above 0, and not looked at otherwise.
-            corpus: of generated pictures; needed where `head_start` is above 0.
+            corpus: of generated pictures; needed where `head_start` or `num_exemplars` is above 0.
             identity_embedder: needed where `identity` is above 0.
             templates: the text is averaged over these; None takes it as it is, as the paper.
             callback: for previews.
@@ -189,7 +199,6 @@ class LatentOptimization:
             shift = text_shift(embedder, neutral=neutral, target=target, templates=templates)
         with torch.no_grad():
             before = self._seen_by(viewers, canvas) if self.identity or self.sideways else []
-        self._start(canvas, embedder, text, corpus)
 
         def loss(step: int) -> Tensor:
             seen = self._seen_by(viewers, canvas, self._nudge(canvas, step))
@@ -200,6 +209,7 @@ class LatentOptimization:
                 loss = loss + self.identity * identity_loss(now, then)
             return loss  # [B]
 
+        self._start(canvas, embedder, text, corpus, loss)
         offset, history = self._run(canvas, loss, embedder, text, callback, progress, stop)
         provenance = {
             "method": "optimize",
@@ -213,7 +223,7 @@ class LatentOptimization:
             "generator": fingerprint(generator),
             "embedder": fingerprint(embedder),
             "identity_embedder": fingerprint(identity_embedder) if self.identity else None,
-            "corpus": corpus.fingerprint if self.head_start and corpus is not None else None,
+            "corpus": corpus.fingerprint if "corpus" not in self.unused and corpus is not None else None,
         }
         return Direction(offset, canvas.start.space, provenance)
 
@@ -242,11 +252,11 @@ class LatentOptimization:
         start = Latent(generator.mean_w[None], "w") if start is None else start
         canvas = self._canvas(generator, start, [embedder])
         text = text_embedding(embedder, target, templates=BARE if templates is None else templates)
-        self._start(canvas, embedder, text, corpus)
 
         def loss(step: int) -> Tensor:
             return clip_loss(self._seen_by([embedder], canvas, self._nudge(canvas, step))[0], text)
 
+        self._start(canvas, embedder, text, corpus, loss)
         offset, _ = self._run(canvas, loss, embedder, text, callback, progress)
         return canvas.start + offset
 
@@ -271,14 +281,29 @@ class LatentOptimization:
         )
 
     @torch.no_grad()
-    def _start(self, canvas: LatentCanvas, embedder: TextEmbedder, text: Tensor, corpus: Corpus | None) -> None:
-        """Take the head start."""
-        if not self.head_start or canvas.axes is None:
+    def _start(
+        self,
+        canvas: LatentCanvas,
+        embedder: TextEmbedder,
+        text: Tensor,
+        corpus: Corpus | None,
+        loss: Callable[[int], Tensor],
+    ) -> None:
+        """Take the head start, the better for each picture where there are two."""
+        if canvas.axes is None or not (self.head_start or self.num_exemplars):
             return
         if corpus is None:
-            raise OptionError("a head start is suggested by a corpus; give corpus, or head_start=0")
+            raise OptionError("a head start is suggested by a corpus; give corpus, or head_start=0 and num_exemplars=0")
         corpus.check(embedder)
-        canvas.coordinates += self.head_start * suggested_step(corpus, canvas.generator, canvas.axes, text)
+        if self.head_start:
+            canvas.coordinates += self.head_start * suggested_step(corpus, canvas.generator, canvas.axes, text)
+        if self.num_exemplars:
+            first, before = canvas.coordinates.clone(), loss(0)
+            pull = exemplar_pull(corpus, canvas.generator, text, num_exemplars=self.num_exemplars)
+            way = pull(canvas.start.value) @ torch.linalg.pinv(canvas.axes)  # [B, L, P]
+            canvas.coordinates.copy_(way.mean(dim=1, keepdim=True) if self.space == "w" else way)
+            better = (loss(0) < before).view(-1, *[1] * (first.ndim - 1))
+            canvas.coordinates.copy_(torch.where(better, canvas.coordinates, first))
 
     def _nudge(self, canvas: LatentCanvas, step: int) -> Tensor | None:
         """The noise of a step, the same for every row of the batch; None without."""
