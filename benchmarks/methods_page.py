@@ -15,7 +15,7 @@ PAGE = Path("docs/methods.md")
 RESULTS = Path("benchmarks/results")
 BEGIN, END = "<!-- figures: benchmarks/methods_page.py -->", "<!-- end of figures -->"
 FILES = ("edits", "retrieval")
-SVMS = ("svm", "svm-random", "svm-ensemble", "svm-channels")
+SVMS = ("svm", "svm-random", "svm-ensemble", "svm-straight", "svm-channels")
 PARTS = {"product": "cosines", "ends": "both ends", "svm": "SVM", "together": "all of it"}
 
 
@@ -61,10 +61,11 @@ def _best(rows: Mapping[str, Any]) -> str:
     if len(there) < 2:
         return "Which retrieval serves the SVM better has not been measured."
     names = {
-        "svm": "random negatives and the plain query",
-        "svm-random": "farthest negatives",
+        "svm": "farthest negatives and the plain query",
+        "svm-random": "random negatives",
         "svm-ensemble": "a query over templates",
-        "svm-channels": "farthest negatives, and style channels in place of axes",
+        "svm-straight": "straight steps alone",
+        "svm-channels": "style channels in place of axes",
     }
     ranked = sorted(there, key=lambda way: -rows[way]["hit"]["mean"])
     told = ", ".join(

@@ -22,6 +22,7 @@ from textmorph.errors import (
     LatentError,
     OptionError,
     PromptError,
+    SpaceError,
 )
 from textmorph.images import write_image
 from textmorph.latents import Latent
@@ -230,6 +231,14 @@ def test_automatic_strength_goes_on_where_exemplars_agree_on_nothing(
     assert {one["towards"] for one in tuned.edit(photo, WISH).record["automatic"]["tried"]} == {"shift"}
     with pytest.raises(EmptyDirectionError, match="agree on nothing"):
         tuned.edit(photo, WISH, towards="exemplars")
+
+
+def test_from_a_style_code_automatic_strength_tries_straight_steps_alone(editor: Editor) -> None:
+    style = editor.generator.to_space(editor.generator.sample(1, seed=4), "s")
+    tuned = Editor(replace(editor.domain, tables={"global": {"space": "w", "towards": "either", "num_exemplars": 2}}))
+    assert {one["towards"] for one in tuned.edit(style, WISH).record["automatic"]["tried"]} == {"shift"}
+    with pytest.raises(SpaceError, match="latent in w"):
+        tuned.edit(style, WISH, towards="exemplars")
 
 
 def test_what_exemplars_need_is_said(editor: Editor, photo: torch.Tensor) -> None:

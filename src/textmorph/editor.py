@@ -323,7 +323,7 @@ class Editor:
         """The wish (its number of channels settled), its edit and strength, and how that was chosen."""
         if plan.strength is not None and not plan.search_channels:
             return wish, self.find(wish, latent, progress), plan.strength, None
-        ways = wish.ways(self.domain, search=plan.search_channels)
+        ways = wish.ways(self.domain, search=plan.search_channels, space=latent.space)
         if plan.strength is not None:  # which is one of straight steps
             ways = [(each, (plan.strength,)) for each, _ in ways if each.meets == wish.meets]
         ways, found = leading_somewhere(ways, lambda each: self.find(each, latent, progress))

@@ -15,7 +15,7 @@ from .domains import Domain
 from .edits import Edit
 from .errors import DomainError, EmptyDirectionError, OptionError, PromptError
 from .fingerprint import fingerprint
-from .latents import Latent
+from .latents import Latent, Space
 from .methods import method_class
 from .prompts import check_prompt, text_shift
 from .shift_method import ShiftMethod
@@ -74,11 +74,12 @@ class Wish:
         """Whether its edit leads to where exemplars lie, and is complete at 1."""
         return getattr(self.recipe, "towards", None) == "exemplars"
 
-    def ways(self, domain: Domain, *, search: bool) -> list[Way]:
+    def ways(self, domain: Domain, *, search: bool, space: Space = "w+") -> list[Way]:
         """The wishes that automatic strength tries for this one, each with its strengths.
 
         Args:
             search: numbers of channels or axes, too, and exemplars where they are left open.
+            space: of the latent; from a style code nothing leads to exemplars, which lie in w.
         """
         if self.per_picture or self.meets:
             return [(self, domain.scales or SCALES)]
@@ -87,7 +88,7 @@ class Wish:
         if not search:
             return [(straight, strengths)]
         ways = [(straight.with_channels(count), strengths) for count in self.counts(domain)]
-        if getattr(self.recipe, "towards", None) == "either":
+        if getattr(self.recipe, "towards", None) == "either" and space != "s":
             ways.append((self._towards("exemplars"), domain.scales or SCALES))
         return ways
 

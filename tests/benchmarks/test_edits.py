@@ -307,8 +307,8 @@ def test_a_run_writes_figures_a_table_and_sheets(bench: Bench, tmp_path: Path, m
             total = found["ways"][way][base]["all"]
             assert total["edits"] + total["already"] + total["unclear"] == 2 * found["ways"][way]["portraits"]
     assert set(found["neutral_texts"]["rows"]) == {
-        "drawn", "none", "global", "global-face", "global-gender", "global-caption", "global-channels",
-        "svm", "svm-random", "svm-ensemble", "svm-channels",
+        "drawn", "none", "global", "global-face", "global-gender", "global-caption", "global-straight",
+        "global-channels", "svm", "svm-random", "svm-ensemble", "svm-straight", "svm-channels",
     }  # fmt: skip
     page = (tmp_path / "results" / "edits.md").read_text()
     assert all(task.prompt() in page for key, task in TASKS.items() if key in ("grey", "old"))

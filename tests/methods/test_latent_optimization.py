@@ -12,6 +12,7 @@ from textmorph.canvases.latent import LatentCanvas
 from textmorph.corpus import Corpus
 from textmorph.edits import Direction
 from textmorph.errors import BankMismatchError, InputError, OptionError, PromptError, SpaceError
+from textmorph.exemplars import exemplar_pull
 from textmorph.generators.stylegan2 import StyleGAN2
 from textmorph.latents import Latent
 from textmorph.losses import sideways
@@ -377,6 +378,23 @@ def test_a_head_start_is_a_step_towards_the_text_as_long_as_asked_for(
     assert edit.provenance["corpus"] == corpus.fingerprint
 
 
+def test_the_search_begins_at_exemplars_where_that_is_better(
+    generator: StyleGAN2, embedder: ToyEmbedder, w_plus: Latent, corpus: Corpus
+) -> None:
+    method = LatentOptimization(steps=1, space="w", axes="independent", num_exemplars=3, latent_l2=0.0)
+    found = []
+    for text in ("a cat", "a dog", "a house", "purple hair", "a smile"):
+        edit = method.find(generator, embedder, target=text, latent=w_plus, corpus=corpus)  # its one step has no length
+        pull = exemplar_pull(corpus, generator, embedder.embed_text([text])[0], num_exemplars=3)
+        there = w_plus + pull(w_plus.value).mean(dim=1, keepdim=True).expand_as(w_plus.value)
+        nearer = cosine(generator, embedder, there, text) > cosine(generator, embedder, w_plus, text)
+        expected = torch.where(nearer[:, None, None], there.value - w_plus.value, 0)
+        torch.testing.assert_close(edit.vector, expected, atol=1e-3, rtol=0)
+        assert edit.provenance["corpus"] == corpus.fingerprint
+        found += nearer.tolist()
+    assert set(found) == {True, False}  # both were seen
+
+
 def test_the_loss_pulls_a_head_start_back_to_the_latent(
     generator: StyleGAN2, embedder: ToyEmbedder, w_plus: Latent, corpus: Corpus
 ) -> None:
@@ -392,6 +410,14 @@ def test_a_head_start_needs_axes_and_a_corpus_of_these_networks(
 ) -> None:
     with pytest.raises(OptionError, match="axes"):
         LatentOptimization(head_start=1.0)
+    with pytest.raises(OptionError, match="axes"):
+        LatentOptimization(num_exemplars=10)
+    with pytest.raises(OptionError, match="2 or more, not 1"):
+        LatentOptimization(num_exemplars=1, axes="principal")
+    with pytest.raises(OptionError, match="corpus"):
+        LatentOptimization(steps=1, axes="principal", num_exemplars=3).find(
+            generator, embedder, target="a cat", latent=w_plus
+        )
     method = LatentOptimization(steps=1, axes="principal", head_start=1.0)
     with pytest.raises(OptionError, match="corpus"):
         method.find(generator, embedder, target="a cat", latent=w_plus)

@@ -17,12 +17,15 @@ from textmorph.errors import DomainError, ImageError, InputError, LatentError, O
 from textmorph.images import center_square, read_image, resize, to_pil
 from textmorph.latents import Latent
 from textmorph.record import read_record
-from textmorph.web import pictures, products, saved, words
+from textmorph.strength import SCALES
+from textmorph.web import markup, pictures, products, saved, words
 from textmorph.web.session import Session
 from textmorph.web.settings import Settings
 from textmorph.web.shelf import Shelf
+from textmorph.web.state import read_state
 from textmorph.web.studio import Studio
 from textmorph.web.visits import Visit
+from textmorph.wishes import Wish
 
 from ..toys import NearestEncoder
 from .conftest import base64_of, picture_bytes
@@ -120,6 +123,40 @@ def test_a_wish_settles_on_what_the_editor_would_choose(studio: Studio, visit: V
     assert settled.reason
     studio.step(visit, "undo")  # settling was part of the wish
     assert not visit.session.rows
+
+
+def test_a_wish_may_settle_on_exemplars(studio: Studio, visit: Visit, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = {"space": "w", "towards": "either", "num_exemplars": 2, "num_channels": 3}
+    editor = studio.editor(visit)
+    monkeypatch.setattr(editor, "domain", replace(editor.domain, tables={"global": table}))
+    ways = Wish.ways
+    monkeypatch.setattr(
+        Wish, "ways", lambda *given, **more: ways(*given, **more)[-1:]
+    )  # as if straight steps did worse
+    row = studio.wish(visit, "a red face")
+    assert (row.moves, row.num_channels) == ("axes", 3)
+    straight = studio.edited(visit).value
+    assert studio.settle(visit, row)
+    settled = visit.session.row(row.id)
+    assert (settled.moves, settled.num_channels, settled.reach) == ("exemplars", None, 2.0)
+    assert settled.strength in SCALES
+    assert settled.reason
+    assert not torch.equal(studio.edited(visit).value, straight)
+    page = markup.rows(visit.session, most=studio.most(visit))
+    assert "How narrowly" not in page
+    assert "Contact sheet" in page
+    sheet = products.sheet(studio, visit, row.id)
+    assert read_image(visit.folder / str(sheet.file)).shape[1] == 3
+    made = products.result(studio, visit)
+    assert made.record["edits"][0]["values"]["towards"] == "exemplars"
+    assert torch.equal(made.image, studio.show(visit).image)
+    assert read_state(saved.save(studio, visit), max_rows=24).session.row(row.id) == settled
+    one = load_edit(visit.folder / products.save(studio, visit, "direction", row.id))
+    torch.testing.assert_close(
+        one(studio.picture(visit).latent, settled.strength).value, studio.edited(visit).value, atol=1e-5, rtol=0
+    )
+    with pytest.raises(OptionError, match="no number of channels"):
+        studio.change(visit, row.id, num_channels=4)
 
 
 def test_what_the_visitor_changed_meanwhile_is_left_alone(studio: Studio, visit: Visit) -> None:

@@ -314,7 +314,9 @@ def _explain(record: dict[str, Any], *, quiet: bool) -> None:
     for told in record["edits"]:
         name = f"'{told['prompt']}'" if told["kind"] == "text" else Path(told["file"] or "an edit").name
         moved = "".join(f", {counted(told[kind], kind)}" for kind in ("channels", "axes") if kind in told)
-        say(f"  {name}: strength {told['strength']:g}{moved}", quiet=quiet)
+        meets = told["kind"] == "text" and told["values"].get("towards") == "exemplars"
+        where = f", towards {told['values']['num_exemplars']} pictures that show it" if meets else ""
+        say(f"  {name}: strength {told['strength']:g}{where}{moved}", quiet=quiet)
     if record["automatic"]:
         say(f"  automatic strength: {record['automatic']['reason']}", quiet=quiet)
     scores = record["scores"]

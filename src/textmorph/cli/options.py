@@ -66,7 +66,12 @@ METHOD_OPTIONS = (
         SELECTING,
         "With --space w: 'shift', one step for all; 'exemplars', to where such pictures lie; 'either'.",
     ),
-    MethodOption("num_exemplars", int, SELECTING, "Pictures of the corpus that 'exemplars' goes by."),
+    MethodOption(
+        "num_exemplars",
+        int,
+        (*SELECTING, "optimize"),
+        "Pictures of the corpus that 'exemplars' goes by; for optimize a second start.",
+    ),
     MethodOption("regularization", float, ("svm",), "C of the SVM."),
     MethodOption("num_positives", int, ("svm",), "Images retrieved for the text."),
     MethodOption("num_negatives", int, ("svm",), "Images retrieved against it."),

@@ -18,7 +18,7 @@ from ..images import write_image
 from ..latents import Latent
 from ..plans import Plan, SavedEdit
 from ..record import Result
-from ..series import grid, sweep
+from ..series import Series, grid
 from ..videos import bounced, write_video
 from ..wishes import Progress
 from . import pictures, saved, words
@@ -116,15 +116,25 @@ def sheet(studio: Studio, visit: Visit, id: int, *, progress: Progress | None = 
     if not row.varies:
         raise OptionError("a contact sheet needs a wish in words that was not found for this picture alone")
     rest = Session(rows=tuple(one for one in visit.session.rows if one.id != id))
-    source = studio.source(visit, studio.edited(visit, rest))
     strength = row.strength or (row.num_channels and editor.domain.strength) or row.reach / 3
-    wanted = editor.plan(row.text, strength=strength, num_channels=row.num_channels, method=row.method, **row.options)
     strengths = sorted(round(part * strength, 2) for part in SHEET_STEPS)
-    if row.num_channels is None:
-        made = sweep(editor, wanted, source, strengths=strengths, progress=progress)
+    wish = studio.make(visit, row.text, row.method, row.num_channels, row.options)
+    if row.num_channels is None:  # to exemplars, from w: beside the others, not on top of them
+        edit, others = studio.find(visit, row), studio.pairs(visit, rest)
+        frames = []
+        for one in strengths:
+            latent = apply_edits(editor.generator, studio.picture(visit).latent, [*others, (edit, one)])
+            frames.append(editor.render(latent))
+            if progress is not None:
+                progress(len(frames), len(strengths))
+        record = {"strengths": strengths, "channel_counts": [None], "edits": [wish.about]}
+        made = Series(frames=frames, record=record)
     else:
-        wish = studio.make(visit, row.text, row.method, row.num_channels, row.options)
+        source = studio.source(visit, studio.edited(visit, rest))
         counts = tuple(sorted({*wish.counts(editor.domain), row.num_channels}))
+        wanted = editor.plan(
+            row.text, strength=strength, num_channels=row.num_channels, method=row.method, **row.options
+        )
         made = grid(editor, wanted, source, strengths=strengths, channel_counts=counts, progress=progress)
     page = made.sheet()
     name = _offer(visit, "sheet", ".png", lambda path: write_image(page, path))
