@@ -68,6 +68,8 @@ class Domain:
         keep_identity: smallest identity (cosine) that automatic strength accepts.
         plain_share: share of the reachable effect at which automatic strength calls an edit plain; None leaves its own.
         sideways: price that it puts on what else changes, see `strength.choose_strength`; None looks at identity alone.
+        beyond: share of the gain that it takes off where an edit leads farther than any picture of the corpus; None
+            takes nothing off, and needs no corpus.
         crop: how its pictures were cropped: `square`, or `ffhq` for squares turned upright by eyes and mouth. For both
             the middle square is taken, or where that is far the one that `alignment` finds; nothing is turned.
         far_distance: reconstruction distance from which a picture counts as far from the domain; None never warns.
@@ -100,6 +102,7 @@ class Domain:
     keep_identity: float = 0.7
     plain_share: float | None = None
     sideways: float | None = None
+    beyond: float | None = None
     crop: str = "square"
     far_distance: float | None = None
     clip_input: str = "standard"
@@ -384,6 +387,7 @@ _CHECKS = {
     "keep_identity": _share,
     "plain_share": _share,
     "sideways": _price,
+    "beyond": _share,
     "crop": _crop,
     "far_distance": _number,
     "clip_input": _clip_input,

@@ -333,8 +333,9 @@ class Editor:
         candidates = [replace(one, **about) for one, about in zip(tried, told, strict=True)]
         share = self.domain.plain_share if self.domain.plain_share is not None else PLAIN_SHARE
         choice = choose_strength(
-            candidates, keep_identity=plan.keep_identity, plain_share=share, sideways=self.domain.sideways
-        )
+            candidates, keep_identity=plan.keep_identity, plain_share=share, sideways=self.domain.sideways,
+            beyond=self.domain.beyond,
+        )  # fmt: skip
         row, strength = tries[choice.index]
         automatic = asdict(choice) | {
             "strength": strength,
@@ -342,6 +343,7 @@ class Editor:
             "keep_identity": plan.keep_identity,
             "plain_share": share,
             "sideways": self.domain.sideways,
+            "beyond": self.domain.beyond,
             "tried": [asdict(candidate) for candidate in candidates],
         }
         return ways[row][0], found[row], strength, automatic
@@ -358,7 +360,9 @@ class Editor:
         """Render every try beside the other edits, and measure it: the gain against the picture without this edit."""
         side = min(self.generator.resolution, SEARCHED_AT)
         target = text_embedding(self._text_memory, wish.prompt, templates=self.domain.sentences)
-        shift = wish.shift(self.domain, self._text_memory) if self.domain.sideways is not None else None
+        prices = self.domain.sideways, self.domain.beyond
+        shift = wish.shift(self.domain, self._text_memory) if prices != (None, None) else None
+        farthest = wish.farthest(self.domain, shift) if shift is not None and self.domain.beyond is not None else None
         without = evaluation.seen(
             self.embedder, self.render(apply_edits(self.generator, latent, others), resolution=side)
         )
@@ -369,14 +373,18 @@ class Editor:
             images = self.render(Latent.cat(edited), resolution=side)
             seen = evaluation.seen(self.embedder, images)
             gains = (seen @ target - without @ target).tolist()
-            beside = sideways(seen - without, shift).tolist() if shift is not None else [None] * len(images)
+            beside = beyond = [None] * len(images)
+            if shift is not None and self.domain.sideways is not None:
+                beside = sideways(seen - without, shift).tolist()
+            if shift is not None and farthest is not None:
+                beyond = (seen @ shift - farthest).clamp(min=0).tolist()
             kept = [None] * len(images)
             if self.identity is not None:
                 kept = evaluation.identity_kept(self.identity, person, images).tolist()
             candidates += [
-                Candidate(strength=strength, gain=gain, identity=identity, sideways=change)
-                for (_, strength), gain, identity, change in zip(
-                    tries[start : start + BATCH], gains, kept, beside, strict=True
+                Candidate(strength=strength, gain=gain, identity=identity, sideways=change, beyond=more)
+                for (_, strength), gain, identity, change, more in zip(
+                    tries[start : start + BATCH], gains, kept, beside, beyond, strict=True
                 )
             ]
         return candidates

@@ -34,6 +34,8 @@ class Candidate:
         identity: cosine of the identities before and after; None where the domain has no identity net.
         sideways: squared change of the embedding at right angles to what the texts ask for (`losses.sideways`); None
             where it was not measured.
+        beyond: how much farther it leads along the way from the neutral text to the wish than any picture of the
+            domain's corpus lies, at least 0; None where it was not measured.
     """
 
     strength: float
@@ -42,6 +44,7 @@ class Candidate:
     gain: float
     identity: float | None = None
     sideways: float | None = None
+    beyond: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,10 +62,12 @@ def choose_strength(
     keep_identity: float = 0.7,
     plain_share: float = PLAIN_SHARE,
     sideways: float | None = None,
+    beyond: float | None = None,
 ) -> Choice:
     """Pick the gentlest candidate whose effect is plain while identity is kept.
 
-    Plain means a gain of at least `plain_share` of the largest positive gain of all candidates; kept means an identity
+    Plain means a gain of at least `plain_share` of the largest positive gain of all candidates; where `beyond` has a
+    price, it is taken off the gains first, so that none is pushed on to what no picture shows. Kept means an identity
     of at least `keep_identity`. Among those that are both, the one nearest to the original wins: highest identity,
     then smallest strength, then fewest channels. With a price for what changes sideways, it is the one that is worth
     most: its gain minus the price times its `sideways`, the measure that latent optimisation descends by, too; where
@@ -74,21 +79,22 @@ def choose_strength(
     """
     if not candidates:
         raise OptionError("automatic strength needs at least one strength to try")
-    reachable = max(c.gain for c in candidates)
+    gains = [c.gain - (beyond or 0.0) * (c.beyond or 0.0) for c in candidates]
+    reachable = max(gains)
     kept = [i for i, c in enumerate(candidates) if c.identity is None or c.identity >= keep_identity]
-    plain = [i for i in kept if reachable > 0 and candidates[i].gain >= plain_share * reachable]
+    plain = [i for i in kept if reachable > 0 and gains[i] >= plain_share * reachable]
 
     def gentleness(i: int) -> tuple[float, float, int]:
         c = candidates[i]
         return (-(c.identity if c.identity is not None else 1.0), abs(c.strength), c.num_channels or 0)
 
     def worth(i: int) -> float:
-        return candidates[i].gain - (sideways or 0.0) * (candidates[i].sideways or 0.0)
+        return gains[i] - (sideways or 0.0) * (candidates[i].sideways or 0.0)
 
     if plain:
         priced = sideways is not None and all(candidates[i].sideways is not None for i in plain)
         index = min(plain, key=lambda i: (-worth(i), gentleness(i))) if priced else min(plain, key=gentleness)
-        share = candidates[index].gain / reachable
+        share = gains[index] / reachable
         which = "gentlest" if not priced else "one that gains most for what else it changes"
         return Choice(
             index=index,
@@ -99,10 +105,10 @@ def choose_strength(
     if reachable <= 0:
         index = min(kept or range(len(candidates)), key=gentleness)
         return Choice(index=index, goal_met=False, reason="no strength brings the picture closer to the words")
-    gaining = [i for i in kept if candidates[i].gain > 0]
+    gaining = [i for i in kept if gains[i] > 0]
     if gaining:
-        index = max(gaining, key=lambda i: (candidates[i].gain, -gentleness(i)[0]))
-        share = candidates[index].gain / reachable
+        index = max(gaining, key=lambda i: (gains[i], -gentleness(i)[0]))
+        share = gains[index] / reachable
         return Choice(
             index=index,
             goal_met=False,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from .axes import independent_effects
+from .axes import MOST, independent_effects
 from .domains import Domain
 from .edits import Edit
 from .errors import DomainError, EmptyDirectionError, OptionError, PromptError
@@ -166,6 +166,18 @@ class Wish:
             return text_shift(embedder, neutral=neutral, target=self.prompt, templates=domain.sentences)
         except PromptError:
             return None
+
+    def farthest(self, domain: Domain, shift: Tensor) -> float:
+        """How far along a shift, [D], the picture of the domain's corpus lies that lies farthest.
+
+        Raises:
+            DomainError: the domain has no corpus.
+            BankMismatchError: it was made with another embedder.
+        """
+        corpus = picture_corpus(domain)
+        corpus.check(domain.embedder)
+        rows = torch.arange(min(len(corpus), MOST))
+        return float((corpus.embedding(rows).to(shift) @ shift).max())
 
     def find(
         self, domain: Domain, *, embedder: Any, latent: Latent, progress: Progress | None = None, **watching: Any
