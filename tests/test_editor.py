@@ -270,6 +270,27 @@ def test_a_price_on_what_else_changes_is_measured_and_told(editor: Editor, photo
     assert {one["sideways"] for one in same["automatic"]["tried"]} == {None}  # there is no way between equal texts
 
 
+def test_how_far_the_corpus_goes_is_measured_and_told(editor: Editor, photo: torch.Tensor) -> None:
+    priced = Editor(replace(editor.domain, beyond=0.5))
+    automatic = priced.edit(photo, WISH).record["automatic"]
+    assert automatic["beyond"] == 0.5
+    wish = priced.plan(WISH).wish
+    assert wish is not None
+    shift = wish.shift(priced.domain, priced.embedder)
+    assert shift is not None
+    corpus = priced.domain.corpus
+    along = [float(corpus.embedding(torch.tensor([row]))[0] @ shift) for row in range(len(corpus))]
+    assert wish.farthest(priced.domain, shift) == pytest.approx(max(along))
+    result = priced.edit(photo, WISH, strength=2.0)
+    here = float(priced.embedder.embed_image(result.image)[0] @ shift)
+    tried = next(one for one in automatic["tried"] if (one["strength"], one["num_channels"]) == (2.0, 20))
+    assert tried["beyond"] == pytest.approx(max(0.0, here - max(along)), abs=1e-4)
+    assert editor.edit(photo, WISH).record["automatic"]["beyond"] is None
+    files = {part: name for part, name in priced.domain.files.items() if part != "corpus"}
+    with pytest.raises(DomainError, match="corpus build"):
+        Editor(replace(priced.domain, files=files)).edit(photo, WISH)
+
+
 def test_a_grid_of_axes_may_begin_from_a_style_code(editor: Editor) -> None:
     style = editor.generator.to_space(editor.generator.sample(1, seed=4), "s")
     plan = editor.plan(WISH, strength=1.0, num_channels=2, space="w")

@@ -108,3 +108,21 @@ def test_without_an_identity_net_the_smallest_plain_strength_wins_and_the_reason
 def test_nothing_to_choose_from_is_an_error() -> None:
     with pytest.raises(OptionError, match="at least one strength"):
         choose_strength([])
+
+
+def test_what_leads_beyond_every_picture_counts_for_less() -> None:
+    """The gain goes on growing; from the second on it is gained where no picture lies."""
+    tries = [
+        Candidate(strength=1.0, gain=0.20, identity=0.99, sideways=0.01, beyond=0.0),
+        Candidate(strength=2.0, gain=0.30, identity=0.98, sideways=0.02, beyond=0.05),
+        Candidate(strength=3.0, gain=0.36, identity=0.97, sideways=0.05, beyond=0.25),
+    ]
+    assert choose_strength(tries, sideways=0.2).index == 2
+    assert choose_strength(tries, sideways=0.2, beyond=0.5).index == 1
+    plain = choose_strength(tries, plain_share=0.95, beyond=1.0)  # 0.20, 0.25 and 0.11 of gain are left
+    assert (plain.index, plain.goal_met) == (1, True)
+    assert "100% of the reachable" in plain.reason
+    unmeasured = [Candidate(strength=c.strength, gain=c.gain, identity=c.identity) for c in tries]
+    assert choose_strength(unmeasured, beyond=0.5) == choose_strength(unmeasured)
+    lost = [Candidate(strength=1.0, gain=0.3, identity=0.99, beyond=0.4)]
+    assert not choose_strength(lost, beyond=1.0).goal_met

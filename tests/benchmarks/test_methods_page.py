@@ -29,5 +29,5 @@ def test_the_better_retrieval_is_the_one_that_hits_more() -> None:
     ways = {way: {"title": way} for way in rows}
     text = figures({"edits": {"ways": ways, "neutral_texts": {"portraits": 3, "renders": 4, "rows": rows}}})
     said = text.split("Ways of the SVM, by hit: ")[1]
-    assert said.startswith("farthest negatives 70.0%")
+    assert said.startswith("random negatives 70.0%")
     assert "Within the best's interval (68.0% to 72.0%): a query over templates." in said

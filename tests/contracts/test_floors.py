@@ -28,6 +28,7 @@ FLOORS = (
         "corpus_table",
         "corpus_parts",
         "axes",
+        "exemplars",
         "canvases",
         "optimization",
         "ranger",
