@@ -78,7 +78,10 @@ def grid(
     Source: Patashnik et al. 2021, arXiv:2103.17249, Fig. 6.
     """
     if plan.wish is None or not plan.wish.searches_channels:
-        raise OptionError("a grid varies the number of channels, which this method does not select")
+        raise OptionError(
+            "a grid varies a number of channels or axes, and this wish has none; use a sweep, or leave out what stands "
+            "in place of the number (threshold, towards)"
+        )
     wishes = [plan.wish.with_channels(count) for count in channel_counts]
     latent = editor.invert_source(source, refine=plan.refine)
     record = editor.describe(plan, source, latent) | {

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from textmorph import exemplars
 from textmorph.axes import independent_axes, principal_axes, suggested_step
 from textmorph.canvases.latent import LatentCanvas
 from textmorph.corpus import Corpus
@@ -379,7 +380,7 @@ def test_a_head_start_is_a_step_towards_the_text_as_long_as_asked_for(
 
 
 def test_the_search_begins_at_exemplars_where_that_is_better(
-    generator: StyleGAN2, embedder: ToyEmbedder, w_plus: Latent, corpus: Corpus
+    generator: StyleGAN2, embedder: ToyEmbedder, w_plus: Latent, corpus: Corpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     method = LatentOptimization(steps=1, space="w", axes="independent", num_exemplars=3, latent_l2=0.0)
     found = []
@@ -393,6 +394,8 @@ def test_the_search_begins_at_exemplars_where_that_is_better(
         assert edit.provenance["corpus"] == corpus.fingerprint
         found += nearer.tolist()
     assert set(found) == {True, False}  # both were seen
+    monkeypatch.setattr(exemplars, "AGREEMENT", 1.0)  # and where the pictures agree on nothing, it begins at the first
+    assert not method.find(generator, embedder, target="a cat", latent=w_plus, corpus=corpus).vector.any()
 
 
 def test_the_loss_pulls_a_head_start_back_to_the_latent(

@@ -236,6 +236,8 @@ def tune(
     ]
     wish = plans[0].wish
     assert wish is not None
+    if wish.meets:
+        raise OptionError("tune searches thresholds and numbers, which lead to straight steps; leave towards out")
     from ..latents import Latent
 
     if files is None:

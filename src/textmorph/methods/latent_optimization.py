@@ -13,7 +13,7 @@ from ..augmentation import random_views
 from ..axes import independent_axes, principal_axes, suggested_step
 from ..canvases.latent import LatentCanvas
 from ..edits import Direction
-from ..errors import OptionError
+from ..errors import EmptyDirectionError, OptionError
 from ..exemplars import exemplar_pull
 from ..fingerprint import fingerprint
 from ..generators.resolution import render_resolution
@@ -64,7 +64,8 @@ class LatentOptimization:
             deviations (`suggested_step`): a wish far off, which no small step comes nearer to, is then found too. 0
             starts at the latent itself.
         num_exemplars: pictures of a corpus that show the text best. Where they agree to lie (`exemplars.py`) is another
-            start, and the search begins at the one with the smaller loss; 0 knows no second one.
+            start, and the search begins at the one with the smaller loss; 0, or pictures that agree on nothing, give
+            no second one.
         shrinkage: after each step every coordinate goes towards zero by this share of the learning rate, so that only
             those leave it on which the loss insists; for axes along which a wish is granted by few.
         second_moment: what Adam divides the gradient by: an average for each `coordinate`, or one for each `row` of the
@@ -298,8 +299,11 @@ class LatentOptimization:
         if self.head_start:
             canvas.coordinates += self.head_start * suggested_step(corpus, canvas.generator, canvas.axes, text)
         if self.num_exemplars:
+            try:
+                pull = exemplar_pull(corpus, canvas.generator, text, num_exemplars=self.num_exemplars)
+            except EmptyDirectionError:  # they agree on nothing: there is no second start
+                return
             first, before = canvas.coordinates.clone(), loss(0)
-            pull = exemplar_pull(corpus, canvas.generator, text, num_exemplars=self.num_exemplars)
             way = pull(canvas.start.value) @ torch.linalg.pinv(canvas.axes)  # [B, L, P]
             canvas.coordinates.copy_(way.mean(dim=1, keepdim=True) if self.space == "w" else way)
             better = (loss(0) < before).view(-1, *[1] * (first.ndim - 1))
