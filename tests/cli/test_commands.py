@@ -200,6 +200,19 @@ def test_bank_corpus_and_tune(run: Run, desk: Path, photos: Path) -> None:
     assert len(json.loads((desk / "t.json").read_text())["trials"]) == 4
 
 
+def test_the_way_to_exemplars_has_no_number_to_vary(run: Run) -> None:
+    way = ("--space", "w", "--towards", "exemplars", "--num-exemplars", "2", "-d", "{D}")
+    outcome = run("grid", "me.png", WISH, *way, "-o", "grid.png")
+    assert outcome.code != 0
+    assert "use a sweep" in outcome.err
+    outcome = run("tune", WISH, "--method", "global", "-k", "4", "-n", "2", *way)
+    assert outcome.code != 0
+    assert "leave towards out" in outcome.err
+    outcome = run("edit", "me.png", WISH, *way, "--strength", "1", "-o", "there.png")
+    assert outcome.code == 0
+    assert "towards 2 pictures that show it" in outcome.out
+
+
 def test_the_domain_says_how_pictures_are_drawn_and_options_go_before_it(run: Run, desk: Path, domain: Path) -> None:
     from textmorph.channel_bank import ChannelBank
     from textmorph.corpus import Corpus
