@@ -79,9 +79,9 @@ WAYS = {
     "global-caption": Way(title="global, neutral a full caption", method="global", neutral="caption"),
     "global-channels": Way(title="global, style channels (as in the paper)", method="global", options={"space": "s"}),
     "svm-channels": Way(
-        title="SVM, style channels, farthest negatives (as in the paper)",
+        title="SVM, style channels, a hundred of each end (as in the paper)",
         method="svm",
-        options={"space": "s", "negatives": "farthest"},
+        options={"space": "s", "negatives": "farthest", "num_positives": 100, "num_negatives": 100},
     ),
     "global-straight": Way(title="global, straight steps alone", method="global", options={"towards": "shift"}),
     "svm-straight": Way(title="SVM, straight steps alone", method="svm", options={"towards": "shift"}),
