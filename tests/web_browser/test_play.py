@@ -39,7 +39,7 @@ def test_a_contact_sheet_and_a_morph_video_come_down(studio: StudioPage, tmp_pat
     with Image.open(sheet) as picture:
         picture.load()
         assert picture.width > 600  # five strengths
-            assert picture.height > 200
+        assert picture.height > 200
     studio.download("#make-morph").save_as(film)
     head = film.read_bytes()[:64]
     assert b"ftyp" in head
