@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("skia")  # portraits are drawn with it
 
 from benchmarks.edit_run import Bench
-from benchmarks.mappers import ABLATIONS, GOALS, WISHES, goals, publish
+from benchmarks.mappers import ABLATIONS, GOALS, WISHES, compare_again, goals, publish
 from tests.benchmarks.test_edits import bench as bench
 from textmorph.methods.latent_mapper import LatentMapping
 
@@ -51,3 +51,9 @@ def test_it_trains_measures_and_writes(bench: Bench, tmp_path: Path, capsys: pyt
     assert (tmp_path / "images" / "mappers.jpg").is_file()
     again = publish(bench, arguments, overrides)  # nothing is trained a second time
     assert again["mappers"]["usual"]["wishes"]["old"]["hit"] == first["mappers"]["usual"]["wishes"]["old"]["hit"]
+    mapper = told["mappers"]
+    compare_again(bench, arguments)
+    told = json.loads((tmp_path / "results" / "mappers.json").read_text())
+    assert told["mappers"] == mapper
+    assert told["beside"]["global"]["old"]["seconds_per_edit"] > 0
+    assert "The other methods: commit" in (tmp_path / "results" / "mappers.md").read_text()
