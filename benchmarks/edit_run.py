@@ -364,7 +364,7 @@ class Bench:
     def _plan(self, way: str, task: Task, neutral: str | None) -> Plan:
         method = WAYS[way].method
         assert method is not None
-        options = {"seed": self.settings.seed, **self.settings.method_options(method), **WAYS[way].options}
+        options = {"seed": self.settings.seed, **WAYS[way].options, **self.settings.method_options(method)}
         if neutral is not None:
             options["neutral"] = neutral
         return self.editor.plan(task.prompt(self.settings.split), method=method, refine=self.settings.refine, **options)
