@@ -43,6 +43,8 @@ class GlobalDirection(ShiftMethod):
     ) -> Direction | Residual:
         """Find the direction from the neutral to the target text; a negative strength leads the other way.
 
+        With `towards="exemplars"` it is the way to where they lie, and a negative strength leads away from there.
+
         Args:
             target: what the picture should show.
             neutral: the same without what is new ("a person" for "a person with purple hair").

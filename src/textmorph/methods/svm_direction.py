@@ -64,7 +64,7 @@ class SvmDirection(ShiftMethod):
         truncation: float | None = None,
         progress: Progress | None = None,
     ) -> Direction | Residual:
-        """Find the direction towards the target text.
+        """Find the direction towards the target text, or with `towards="exemplars"` the way to where they lie.
 
         Args:
             target: what the picture should show.
