@@ -33,7 +33,7 @@ from textmorph.prompts import text_embedding
 from textmorph.sources import Source
 
 from .edit_scores import Floats, cosine, reading
-from .edit_tasks import TASKS, Columns, Task, grant, held_out
+from .edit_tasks import EVERY, TASKS, Columns, Task, grant, held_out
 from .machine import commit
 
 BASES = ("inverted", "original")
@@ -484,7 +484,7 @@ def run(bench: Bench, *, fresh: bool = False, say: Callable[[str], None] = print
     parts: dict[str, dict[str, Part]] = {way: {} for way in settings.ways}
     if not fresh:
         for way in settings.ways:
-            found = {key: bench.kept(way, TASKS[key]) for key in settings.tasks}
+            found = {key: bench.kept(way, EVERY[key]) for key in settings.tasks}
             parts[way] = {key: part for key, part in found.items() if part is not None}
     pending = [(way, key) for way in settings.ways for key in settings.tasks if key not in parts[way]]
     done = sum(len(made) for made in parts.values())
@@ -493,7 +493,7 @@ def run(bench: Bench, *, fresh: bool = False, say: Callable[[str], None] = print
     while pending:
         way, key = pending.pop(0)
         begin = time.perf_counter()
-        parts[way][key] = part = bench.make(way, TASKS[key])
+        parts[way][key] = part = bench.make(way, EVERY[key])
         num = settings.count(way)
         spent.setdefault(way, []).append((time.perf_counter() - begin) / num)
         rates = {name: float(np.mean(values)) for name, values in spent.items()}

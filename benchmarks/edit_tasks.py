@@ -78,6 +78,11 @@ TASKS = {
 """Hair colour three times, hair style three times, glasses, beard, smile, surprise, age, lipstick; chosen before the
 first measurement."""
 
+FURTHER = {"young": Task(key="young", attribute="age", value="young")}
+"""Asked of latent mappers alone: beside "old", which the generator draws badly, the other way that age can go."""
+
+EVERY = {**TASKS, **FURTHER}
+
 SHOWN = ("purple", "mohawk", "glasses", "beard", "smile", "old")
 """One of each kind, for the small picture in the README; chosen before the first measurement."""
 

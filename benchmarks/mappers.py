@@ -1,4 +1,4 @@
-"""`python -m benchmarks.mappers`: four latent mappers on portraits, beside other methods, and the paper's ablations.
+"""`python -m benchmarks.mappers`: latent mappers on portraits, beside other methods, and the paper's ablations.
 
 A mapper is trained for each wish on pictures that the generator draws and the encoder inverts, and then edits held-out
 portraits at strength 1; judged only by networks that no training saw. Trainings lie in the run folder and go on where
@@ -35,7 +35,7 @@ from textmorph.wishes import usual_values
 
 from .edit_run import Bench, Judges, Settings, look, run
 from .edit_scores import Floats, cosine, judge_edits, summarise
-from .edit_tasks import TASKS
+from .edit_tasks import EVERY
 from .machine import about_run
 
 RUNS = Path("runs/benchmarks/mappers")
@@ -45,7 +45,7 @@ HELD_OUT_SEED, TRAINING_SEED = 31, 32
 PICTURES = 8
 BATCH = 25
 GOALS = {"hit": 0.95, "identity": 0.80, "training_minutes": 10.0}
-"""Hit and identity at least, minutes at most, of each of the four."""
+"""Hit and identity at least, minutes at most, of each."""
 FIGURES = ("hit", "leak", "identity", "drift", "change_outside")
 
 
@@ -64,8 +64,9 @@ WISHES = {
     "purple": {},
     "smile": {"levels": ("coarse", "medium")},
     "old": {},
+    "young": {},
 }
-"""A hair style, a hair colour, an expression, age; with the levels that the paper chose for such wishes."""
+"""A hair style, a hair colour, an expression, age both ways; with the levels that the paper chose for such wishes."""
 
 USUAL = {"usual": Variant(title="as published here")}
 ABLATIONS = {
@@ -142,7 +143,7 @@ class Shop:
 
         method = self.method(key, variant)
         edit = method.train(
-            editor.generator, editor.embedder, target=TASKS[key].prompt(self.bench.settings.split),
+            editor.generator, editor.embedder, target=EVERY[key].prompt(self.bench.settings.split),
             neutral=editor.domain.neutral if method.reads_neutral else None, latents=latents,
             corpus=editor.domain.corpus if method.head_start else None,
             identity_embedder=editor.identity, run=folder, resume=folder.exists(), progress=tell,
@@ -151,7 +152,7 @@ class Shop:
 
     def measure(self, key: str, edit: Residual) -> tuple[dict[str, Any], Tensor]:
         """What the judges see in the held-out portraits after the edit; and the first pictures."""
-        sitters, editor, task = self.bench.sitters, self.bench.editor, TASKS[key]
+        sitters, editor, task = self.bench.sitters, self.bench.editor, EVERY[key]
         latents = Latent.cat(sitters.latents)
         start = editor.generator.to_space(latents, edit.space)
         with torch.no_grad():
@@ -204,7 +205,7 @@ def beside(bench: Bench, wishes: Sequence[str], ways: Sequence[str]) -> dict[str
         num = bench.settings.count(way)
         for key, part in made.items():
             before = {name: column[:num] for name, column in bench.sitters.views["inverted"].attributes.items()}
-            figures = judge_edits(TASKS[key], before, part.attributes, part.figures["inverted"], failed=part.failed)
+            figures = judge_edits(EVERY[key], before, part.attributes, part.figures["inverted"], failed=part.failed)
             told.setdefault(way, {})[key] = summarise(figures, np.arange(num)) | {
                 "seconds_per_edit": round(float(np.nanmean(part.effort["seconds"])), 3)
             }
@@ -273,7 +274,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.mappers", description=__doc__)
     add = parser.add_argument
     add("--domain", default="portraits")
-    add("--wishes", default=",".join(WISHES), help=f"some of {', '.join(TASKS)} (default: {', '.join(WISHES)})")
+    add("--wishes", default=",".join(WISHES), help=f"some of {', '.join(EVERY)} (default: {', '.join(WISHES)})")
     add("--portraits", type=int, default=50, help="held out (default: 50)")
     add("--num-latents", type=int, default=1500, help="to train on (default: 1500)")
     add("--beside", default="global,optimize", help="other methods, or nothing (default: global,optimize)")
@@ -320,9 +321,9 @@ def compare_again(bench: Bench, arguments: argparse.Namespace) -> None:
 def publish(bench: Bench, arguments: argparse.Namespace, overrides: Mapping[str, Any]) -> dict[str, Any]:
     """Train, measure, write `mappers.json`, `mappers.md` and the sheet."""
     wishes = arguments.wishes.split(",")
-    unknown = [key for key in wishes if key not in TASKS]
+    unknown = [key for key in wishes if key not in EVERY]
     if unknown:
-        raise SystemExit(f"no wish {', '.join(unknown)}; there are {', '.join(TASKS)}")
+        raise SystemExit(f"no wish {', '.join(unknown)}; there are {', '.join(EVERY)}")
     shop = Shop(bench=bench, folder=arguments.runs, num_latents=arguments.num_latents, overrides=overrides)
     told, pictures = benchmark(shop, wishes, USUAL)
     others = beside(bench, wishes, arguments.beside.split(",")) if arguments.beside else {}

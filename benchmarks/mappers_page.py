@@ -20,7 +20,7 @@ Results = Mapping[str, Mapping[str, Any]]
 
 def figures(found: Results) -> str:
     """The page's figures."""
-    return "\n\n".join([_quality(found), _times(found), _speed(found), _alike(found)])
+    return "\n\n".join([_quality(found), _times(found), _speed(found), _alike(found), _ablations(found)])
 
 
 def filled(page: str, found: Results) -> str:
@@ -42,13 +42,11 @@ def _quality(found: Results) -> str:
     lines = ["| wish | method | edits | hit | leak | identity |", "|---|---|---|---|---|---|"]
     for key, one in told["mappers"]["usual"]["wishes"].items():
         lines.append(f"| {one['prompt']} | mapper | {_cells(one)} |")
-        for way, made in found.get("edits", {}).get("ways", {}).items():
-            if way in ("global", "optimize") and key in made["inverted"]["tasks"]:
-                lines.append(f"| | {way} | {_cells(made['inverted']['tasks'][key])} |")
+        lines += [f"| | {way} | {_cells(wishes[key])} |" for way, wishes in told["beside"].items() if key in wishes]
     table = "\n".join(lines)
     missed = [name for name, met in told["goals"].items() if not met]
     goals = f"Missed: {', '.join(missed)}." if missed else "All goals are met."
-    return f"""Four mappers on the embedded portraits, at strength 1, seen by judges that no training saw, against the inverted
+    return f"""Mappers on the embedded portraits, at strength 1, seen by judges that no training saw, against the inverted
 picture; beside them the other methods for the same wishes, at automatic strength (goals: hit 0.95, identity 0.8):
 
 {table}
@@ -137,11 +135,30 @@ def _alike(found: Results) -> str:
 {table}"""
 
 
+def _ablations(found: Results) -> str:
+    made = found.get("mappers", {}).get("ablations")
+    if not made:
+        return "The paper's ablations have not been run."
+    keys = list(next(iter(made.values()))["wishes"])
+    steps = next(iter(made.values()))["wishes"][keys[0]]["options"]["steps"]
+    head = "".join(f" {key}: hit | leak | identity |" for key in keys)
+    lines = [f"| variant |{head}", "|---" * (1 + 3 * len(keys)) + "|"]
+    for one in made.values():
+        cells = " | ".join(_figures(one["wishes"][key]) for key in keys if key in one["wishes"])
+        lines.append(f"| {one['title']} | {cells} |")
+    table = "\n".join(lines)
+    return f"""The paper's ablations (App. A) and choices of our own, shorter, {steps} steps each, from the same head start:
+
+{table}"""
+
+
 def _cells(one: Mapping[str, Any]) -> str:
+    return f"{one['edits']} | {_figures(one)}"
+
+
+def _figures(one: Mapping[str, Any]) -> str:
     hit, leak, identity = (one[name]["mean"] for name in ("hit", "leak", "identity"))
-    if hit is None:
-        return f"{one['edits']} | – | – | –"
-    return f"{one['edits']} | {hit:.1%} | {leak:.1%} | {identity:.2f}"
+    return "– | – | –" if hit is None else f"{hit:.1%} | {leak:.1%} | {identity:.2f}"
 
 
 def _seconds(way: Mapping[str, Any]) -> str:

@@ -270,6 +270,18 @@ def test_a_price_on_what_else_changes_is_measured_and_told(editor: Editor, photo
     assert {one["sideways"] for one in same["automatic"]["tried"]} == {None}  # there is no way between equal texts
 
 
+def test_what_optimisation_paid_for_is_not_taken_off_again(editor: Editor, photo: torch.Tensor) -> None:
+    priced = Editor(replace(editor.domain, sideways=0.5, beyond=0.5))
+    options = {"method": "optimize", "steps": 8}
+    automatic = priced.edit(photo, WISH, sideways=0.3, **options).record["automatic"]
+    assert (automatic["sideways"], automatic["beyond"]) == (0.0, None)
+    kept = [one for one in automatic["tried"] if one["identity"] >= automatic["keep_identity"]]
+    if automatic["goal_met"]:
+        assert automatic["strength"] == max(kept, key=lambda one: one["gain"])["strength"]
+    unpaid = priced.edit(photo, WISH, sideways=0.0, **options).record["automatic"]
+    assert (unpaid["sideways"], unpaid["beyond"]) == (0.5, 0.5)
+
+
 def test_how_far_the_corpus_goes_is_measured_and_told(editor: Editor, photo: torch.Tensor) -> None:
     priced = Editor(replace(editor.domain, beyond=0.5))
     automatic = priced.edit(photo, WISH).record["automatic"]

@@ -332,18 +332,18 @@ class Editor:
         told = [ways[row][0].way(search=plan.search_channels) for row, _ in tries]
         candidates = [replace(one, **about) for one, about in zip(tried, told, strict=True)]
         share = self.domain.plain_share if self.domain.plain_share is not None else PLAIN_SHARE
+        sideways, beyond = wish.prices(self.domain)
         choice = choose_strength(
-            candidates, keep_identity=plan.keep_identity, plain_share=share, sideways=self.domain.sideways,
-            beyond=self.domain.beyond,
-        )  # fmt: skip
+            candidates, keep_identity=plan.keep_identity, plain_share=share, sideways=sideways, beyond=beyond
+        )
         row, strength = tries[choice.index]
         automatic = asdict(choice) | {
             "strength": strength,
             **told[choice.index],
             "keep_identity": plan.keep_identity,
             "plain_share": share,
-            "sideways": self.domain.sideways,
-            "beyond": self.domain.beyond,
+            "sideways": sideways,
+            "beyond": beyond,
             "tried": [asdict(candidate) for candidate in candidates],
         }
         return ways[row][0], found[row], strength, automatic
@@ -360,9 +360,9 @@ class Editor:
         """Render every try beside the other edits, and measure it: the gain against the picture without this edit."""
         side = min(self.generator.resolution, SEARCHED_AT)
         target = text_embedding(self._text_memory, wish.prompt, templates=self.domain.sentences)
-        prices = self.domain.sideways, self.domain.beyond
+        prices = wish.prices(self.domain)
         shift = wish.shift(self.domain, self._text_memory) if prices != (None, None) else None
-        farthest = wish.farthest(self.domain, shift) if shift is not None and self.domain.beyond is not None else None
+        farthest = wish.farthest(self.domain, shift) if shift is not None and prices[1] is not None else None
         without = evaluation.seen(
             self.embedder, self.render(apply_edits(self.generator, latent, others), resolution=side)
         )
@@ -374,7 +374,7 @@ class Editor:
             seen = evaluation.seen(self.embedder, images)
             gains = (seen @ target - without @ target).tolist()
             beside = beyond = [None] * len(images)
-            if shift is not None and self.domain.sideways is not None:
+            if shift is not None and prices[0] is not None:
                 beside = sideways(seen - without, shift).tolist()
             if shift is not None and farthest is not None:
                 beyond = (seen @ shift - farthest).clamp(min=0).tolist()

@@ -408,6 +408,24 @@ def test_the_loss_pulls_a_head_start_back_to_the_latent(
     assert length(50.0) < 0.3 * length(0.0)
 
 
+def test_shrinkage_leads_back_to_where_the_search_began(
+    generator: StyleGAN2, embedder: ToyEmbedder, w_plus: Latent, corpus: Corpus
+) -> None:
+    def far(shrinkage: float) -> float:
+        options: dict[str, Any] = {"space": "w", "axes": "independent", "head_start": 2.0, "latent_l2": 0.0}
+        found = [
+            LatentOptimization(steps=steps, shrinkage=shrinkage, **options)
+            .find(generator, embedder, target="a cat", latent=w_plus, corpus=corpus)
+            .vector
+            for steps in (1, 12)  # the first step has no length
+        ]
+        assert found[0].norm() > 1
+        return float((found[1] - found[0]).norm())
+
+    assert far(0.0) > 0.1
+    assert far(100.0) == pytest.approx(0, abs=1e-4)
+
+
 def test_a_head_start_needs_axes_and_a_corpus_of_these_networks(
     generator: StyleGAN2, embedder: ToyEmbedder, w_plus: Latent, corpus: Corpus
 ) -> None:

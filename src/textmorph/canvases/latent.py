@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 class LatentCanvas:
     """The image of a latent plus an offset; the offset starts at zero, its coordinates are the parameter.
 
+    The coordinates count from `base`, which is zero until a search is given another place to begin at.
+
     Args:
         generator: frozen.
         latent: where it starts, in `w+` or `s`.
@@ -44,12 +46,18 @@ class LatentCanvas:
             shape[1] = 1
         if axes is not None:
             shape[-1] = len(axes)
+        self.base = self.start.value.new_zeros(shape)
         self.coordinates = self.start.value.new_zeros(shape).requires_grad_()
+
+    @property
+    def moved(self) -> Tensor:
+        """How far the latent has moved, in coordinates from zero."""
+        return self.base + self.coordinates
 
     @property
     def offset(self) -> Tensor:
         """How far the latent has moved, in its own shape."""
-        return self._offset(self.coordinates)
+        return self._offset(self.moved)
 
     @property
     def latent(self) -> Latent:
@@ -62,7 +70,7 @@ class LatentCanvas:
         Args:
             nudge: a further step for this once, in coordinates.
         """
-        offset = self.offset if nudge is None else self._offset(self.coordinates + nudge)
+        offset = self.offset if nudge is None else self._offset(self.moved + nudge)
         return self.generator(self.start + offset, resolution=self.resolution)
 
     def parameters(self) -> list[Tensor]:

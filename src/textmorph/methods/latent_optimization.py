@@ -66,8 +66,9 @@ class LatentOptimization:
         num_exemplars: pictures of a corpus that show the text best. Where they agree to lie (`exemplars.py`) is another
             start, and the search begins at the one with the smaller loss; 0, or pictures that agree on nothing, give
             no second one.
-        shrinkage: after each step every coordinate goes towards zero by this share of the learning rate, so that only
-            those leave it on which the loss insists; for axes along which a wish is granted by few.
+        shrinkage: after each step every coordinate goes back towards where the search began by this share of the
+            learning rate, so that only those leave it on which the loss insists; for axes along which a wish is granted
+            by few.
         second_moment: what Adam divides the gradient by: an average for each `coordinate`, or one for each `row` of the
             batch, so that what matters little to the loss moves little.
         latent_noise: deviation of random steps that the latent is seen from, so that the search looks past its nearest
@@ -203,7 +204,7 @@ class LatentOptimization:
 
         def loss(step: int) -> Tensor:
             seen = self._seen_by(viewers, canvas, self._nudge(canvas, step))
-            loss = clip_loss(seen[0], text) + self.latent_l2 * latent_l2(canvas.coordinates)
+            loss = clip_loss(seen[0], text) + self.latent_l2 * latent_l2(canvas.moved)
             if shift is not None:
                 loss = loss + self.sideways * sideways(seen[0] - before[0], shift)
             for now, then in zip(seen[1:], before[1:], strict=True):
@@ -297,17 +298,17 @@ class LatentOptimization:
             raise OptionError("a head start is suggested by a corpus; give corpus, or head_start=0 and num_exemplars=0")
         corpus.check(embedder)
         if self.head_start:
-            canvas.coordinates += self.head_start * suggested_step(corpus, canvas.generator, canvas.axes, text)
+            canvas.base += self.head_start * suggested_step(corpus, canvas.generator, canvas.axes, text)
         if self.num_exemplars:
             try:
                 pull = exemplar_pull(corpus, canvas.generator, text, num_exemplars=self.num_exemplars)
             except EmptyDirectionError:  # they agree on nothing: there is no second start
                 return
-            first, before = canvas.coordinates.clone(), loss(0)
+            first, before = canvas.base.clone(), loss(0)
             way = pull(canvas.start.value) @ torch.linalg.pinv(canvas.axes)  # [B, L, P]
-            canvas.coordinates.copy_(way.mean(dim=1, keepdim=True) if self.space == "w" else way)
+            canvas.base.copy_(way.mean(dim=1, keepdim=True) if self.space == "w" else way)
             better = (loss(0) < before).view(-1, *[1] * (first.ndim - 1))
-            canvas.coordinates.copy_(torch.where(better, canvas.coordinates, first))
+            canvas.base.copy_(torch.where(better, canvas.base, first))
 
     def _nudge(self, canvas: LatentCanvas, step: int) -> Tensor | None:
         """The noise of a step, the same for every row of the batch; None without."""
