@@ -174,8 +174,9 @@ _READING = (
     "axes are moved, and exemplars gone by; which strengths and numbers are tried; what share of the reachable "
     "gain is plain, and the price of what else changes; the values of latent optimisation) was chosen on other "
     "portraits (the set “test” from row 1000) in training phrasings, with these judges in view. So were what is "
-    "taken off for leading beyond the corpus, and how many pictures the SVM tells apart; but both were looked for "
-    "because first runs on the portraits of this page had leaked more than the aim."
+    "taken off for leading beyond the corpus, how many pictures the SVM tells apart, and that optimisation is led back "
+    "to its start and its scale not priced; but these were looked for because earlier runs on the portraits of this "
+    "page had missed the aim."
 )
 
 

@@ -84,7 +84,7 @@ ABLATIONS = {
     "directional": Variant(title="directional CLIP loss", options={"clip_loss": "directional"}),
     "ranger": Variant(title="Ranger, as the paper's code", options={"optimizer": "ranger", "rampdown": 0.0}),
 }
-ABLATED = ("mohawk", "old")
+ABLATED = ("mohawk", "purple")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

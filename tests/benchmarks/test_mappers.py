@@ -36,25 +36,25 @@ def test_a_goal_is_met_at_its_value_and_missed_beyond():
 def test_it_trains_measures_and_writes(bench: Bench, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     bench = dataclasses.replace(bench, folder=tmp_path / "edits")
     arguments = argparse.Namespace(
-        wishes="old", runs=tmp_path / "runs", results=tmp_path / "results", images=tmp_path / "images", num_latents=6,
+        wishes="purple", runs=tmp_path / "runs", results=tmp_path / "results", images=tmp_path / "images", num_latents=6,
         beside="global", ablations=True, ablation_steps=2, variants="usual,drawn,style",
     )  # fmt: skip
     overrides = {"steps": 3, "batch_size": 2, "num_held_out": 2, "validate_every": 2}
     first = publish(bench, arguments, overrides)
     told = json.loads((tmp_path / "results" / "mappers.json").read_text())
-    assert set(told["mappers"]["usual"]["wishes"]) == {"old"}
-    assert told["mappers"]["usual"]["wishes"]["old"]["steps"] == 3
+    assert set(told["mappers"]["usual"]["wishes"]) == {"purple"}
+    assert told["mappers"]["usual"]["wishes"]["purple"]["steps"] == 3
     assert set(told["ablations"]) == {"usual", "drawn", "style"}
-    assert told["beside"]["global"]["old"]["seconds_per_edit"] > 0
+    assert told["beside"]["global"]["purple"]["seconds_per_edit"] > 0
     page = (tmp_path / "results" / "mappers.md").read_text()
-    assert "| old | mapper |" in page
-    assert "| old | global |" in page
+    assert "| purple | mapper |" in page
+    assert "| purple | global |" in page
     assert (tmp_path / "images" / "mappers.jpg").is_file()
     again = publish(bench, arguments, overrides)  # nothing is trained a second time
-    assert again["mappers"]["usual"]["wishes"]["old"]["hit"] == first["mappers"]["usual"]["wishes"]["old"]["hit"]
+    assert again["mappers"]["usual"]["wishes"]["purple"]["hit"] == first["mappers"]["usual"]["wishes"]["purple"]["hit"]
     mapper = json.loads((tmp_path / "results" / "mappers.json").read_text())["mappers"]
     compare_again(bench, arguments)
     told = json.loads((tmp_path / "results" / "mappers.json").read_text())
     assert told["mappers"] == mapper
-    assert told["beside"]["global"]["old"]["seconds_per_edit"] > 0
+    assert told["beside"]["global"]["purple"]["seconds_per_edit"] > 0
     assert "The other methods: commit" in (tmp_path / "results" / "mappers.md").read_text()
