@@ -29,6 +29,7 @@ from textmorph.latents import Latent
 from textmorph.methods import method_class
 from textmorph.record import read_record, tensor_sha256
 from textmorph.series import grid, replay, sample, sweep
+from textmorph.strength import SCALES
 from textmorph.wishes import make_wish
 
 from .toy_domain import write_toy_domain
@@ -270,16 +271,14 @@ def test_a_price_on_what_else_changes_is_measured_and_told(editor: Editor, photo
     assert {one["sideways"] for one in same["automatic"]["tried"]} == {None}  # there is no way between equal texts
 
 
-def test_what_optimisation_paid_for_is_not_taken_off_again(editor: Editor, photo: torch.Tensor) -> None:
-    priced = Editor(replace(editor.domain, sideways=0.5, beyond=0.5))
+def test_of_what_optimisation_found_a_part_is_taken_for_identity_alone(editor: Editor, photo: torch.Tensor) -> None:
     options = {"method": "optimize", "steps": 8}
-    automatic = priced.edit(photo, WISH, sideways=0.3, **options).record["automatic"]
-    assert (automatic["sideways"], automatic["beyond"]) == (0.0, None)
-    kept = [one for one in automatic["tried"] if one["identity"] >= automatic["keep_identity"]]
-    if automatic["goal_met"]:
-        assert automatic["strength"] == max(kept, key=lambda one: one["gain"])["strength"]
-    unpaid = priced.edit(photo, WISH, sideways=0.0, **options).record["automatic"]
-    assert (unpaid["sideways"], unpaid["beyond"]) == (0.5, 0.5)
+    weighed = editor.edit(photo, WISH, sideways=0.3, keep_identity=-1.0, **options).record["automatic"]
+    assert weighed["strength"] >= 1
+    assert {one["strength"] for one in weighed["tried"]} == set(SCALES)
+    gentlest = editor.edit(photo, WISH, keep_identity=-1.0, **options).record["automatic"]
+    tries = [one for one in gentlest["tried"] if one["gain"] >= 0.8 * max(one["gain"] for one in gentlest["tried"])]
+    assert gentlest["strength"] == max(tries, key=lambda one: one["identity"])["strength"]
 
 
 def test_how_far_the_corpus_goes_is_measured_and_told(editor: Editor, photo: torch.Tensor) -> None:

@@ -71,6 +71,19 @@ def test_with_a_price_the_plain_effect_that_is_worth_most_wins() -> None:
     assert choose_strength(unknown, sideways=0.1).index == 1  # not measured: as without a price
 
 
+def test_a_part_of_a_complete_edit_is_taken_for_the_sake_of_identity_alone() -> None:
+    tried = [
+        Candidate(strength=s, gain=g, identity=i)
+        for s, g, i in ((0.5, 0.5, 0.95), (0.75, 0.6, 0.9), (1.0, 0.4, 0.8), (1.25, 0.45, 0.75))
+    ]
+    assert choose_strength(tried, keep_identity=0.7).index == 0  # the gentlest that is plain
+    whole = choose_strength(tried, keep_identity=0.7, complete=True)
+    assert (whole.index, whole.goal_met) == (2, True)
+    part = choose_strength(tried, keep_identity=0.85, complete=True)
+    assert (part.index, part.goal_met) == (0, True)
+    assert choose_strength(tried[:2], keep_identity=0.7, complete=True).index == 0
+
+
 def test_the_gentlest_plain_effect_wins() -> None:
     tried = ladder([0.2, 0.5, 0.9, 1.0], [0.95, 0.9, 0.85, 0.8])
     assert choose_strength(tried, keep_identity=0.7, plain_share=0.8).index == 2

@@ -332,18 +332,18 @@ class Editor:
         told = [ways[row][0].way(search=plan.search_channels) for row, _ in tries]
         candidates = [replace(one, **about) for one, about in zip(tried, told, strict=True)]
         share = self.domain.plain_share if self.domain.plain_share is not None else PLAIN_SHARE
-        sideways, beyond = wish.prices(self.domain)
         choice = choose_strength(
-            candidates, keep_identity=plan.keep_identity, plain_share=share, sideways=sideways, beyond=beyond
-        )
+            candidates, keep_identity=plan.keep_identity, plain_share=share, sideways=self.domain.sideways,
+            beyond=self.domain.beyond, complete=wish.complete,
+        )  # fmt: skip
         row, strength = tries[choice.index]
         automatic = asdict(choice) | {
             "strength": strength,
             **told[choice.index],
             "keep_identity": plan.keep_identity,
             "plain_share": share,
-            "sideways": sideways,
-            "beyond": beyond,
+            "sideways": self.domain.sideways,
+            "beyond": self.domain.beyond,
             "tried": [asdict(candidate) for candidate in candidates],
         }
         return ways[row][0], found[row], strength, automatic
@@ -360,7 +360,7 @@ class Editor:
         """Render every try beside the other edits, and measure it: the gain against the picture without this edit."""
         side = min(self.generator.resolution, SEARCHED_AT)
         target = text_embedding(self._text_memory, wish.prompt, templates=self.domain.sentences)
-        prices = wish.prices(self.domain)
+        prices = self.domain.sideways, self.domain.beyond
         shift = wish.shift(self.domain, self._text_memory) if prices != (None, None) else None
         farthest = wish.farthest(self.domain, shift) if shift is not None and prices[1] is not None else None
         without = evaluation.seen(

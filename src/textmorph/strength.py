@@ -63,6 +63,7 @@ def choose_strength(
     plain_share: float = PLAIN_SHARE,
     sideways: float | None = None,
     beyond: float | None = None,
+    complete: bool = False,
 ) -> Choice:
     """Pick the gentlest candidate whose effect is plain while identity is kept.
 
@@ -74,14 +75,24 @@ def choose_strength(
     that is equal, the nearest to the original. Where none is both, the goal is not met, and the next best is, in this
     order: the largest gain among those that keep identity and gain at all; the candidate with the highest identity.
 
+    Args:
+        candidates: the tries.
+        keep_identity: least identity that counts as kept.
+        plain_share: least share of the largest gain that counts as plain.
+        sideways, beyond: the prices; None for none.
+        complete: whether the edit is whole at strength 1 by its own loss: a part of it is taken only where no candidate
+            from 1 on keeps identity.
+
     Raises:
         OptionError: no candidates.
     """
     if not candidates:
         raise OptionError("automatic strength needs at least one strength to try")
     gains = [c.gain - (beyond or 0.0) * (c.beyond or 0.0) for c in candidates]
-    reachable = max(gains)
+    whole = [i for i, c in enumerate(candidates) if c.strength >= 1] if complete else []
+    reachable = max(gains[i] for i in whole or range(len(gains)))
     kept = [i for i, c in enumerate(candidates) if c.identity is None or c.identity >= keep_identity]
+    kept = [i for i in kept if i in whole] or kept
     plain = [i for i in kept if reachable > 0 and gains[i] >= plain_share * reachable]
 
     def gentleness(i: int) -> tuple[float, float, int]:

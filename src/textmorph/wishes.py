@@ -106,15 +106,10 @@ class Wish:
             return self
         return replace(self, recipe=replace(self.recipe, towards=towards))
 
-    def prices(self, domain: Domain) -> tuple[float | None, float | None]:
-        """What automatic strength takes off a gain, `sideways` and `beyond` of `strength.choose_strength`.
-
-        Those of the domain; nothing for an edit that is found for one picture by a loss which has weighed what else
-        changes: then the scale that gains most is taken.
-        """
-        if self.per_picture and getattr(self.recipe, "sideways", 0.0) and domain.sideways is not None:
-            return 0.0, None
-        return domain.sideways, domain.beyond
+    @property
+    def complete(self) -> bool:
+        """Whether its edit is whole at 1: found for one picture, by a loss that has weighed what else changes."""
+        return self.per_picture and bool(getattr(self.recipe, "sideways", 0.0))
 
     def counts(self, domain: Domain) -> tuple[int, ...]:
         """The numbers of channels, or of axes, that automatic strength tries."""

@@ -36,8 +36,8 @@ def test_a_goal_is_met_at_its_value_and_missed_beyond():
 def test_it_trains_measures_and_writes(bench: Bench, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     bench = dataclasses.replace(bench, folder=tmp_path / "edits")
     arguments = argparse.Namespace(
-        wishes="purple", runs=tmp_path / "runs", results=tmp_path / "results", images=tmp_path / "images", num_latents=6,
-        beside="global", ablations=True, ablation_steps=2, variants="usual,drawn,style",
+        wishes="purple", runs=tmp_path / "runs", results=tmp_path / "results", images=tmp_path / "images",
+        num_latents=6, beside="global", ablations=True, ablation_steps=2, variants="usual,drawn,style",
     )  # fmt: skip
     overrides = {"steps": 3, "batch_size": 2, "num_held_out": 2, "validate_every": 2}
     first = publish(bench, arguments, overrides)
