@@ -285,6 +285,8 @@ class Found:
     """A method whose search is over: it gives the direction that was found for one row of a batch."""
 
     edit: Direction
+    sideways: float
+    """That of the method, by which a wish knows whether its edit is complete."""
 
     def find(self, generator: Any, embedder: Any, *, target: str, latent: Latent) -> Direction:
         return self.edit
@@ -419,7 +421,8 @@ class Bench:
             seconds = (time.perf_counter() - begin) / len(latents)
             assert isinstance(found, Direction)
             for row in range(len(latents)):
-                yield replace(plan, wish=replace(plan.wish, recipe=Found(found[row]))), seconds
+                recipe = Found(found[row], plan.wish.values["sideways"])
+                yield replace(plan, wish=replace(plan.wish, recipe=recipe)), seconds
 
     def _neutral(self, kind: str, num: int) -> list[str | None]:
         """The neutral text for each sitter; None leaves the domain's."""
