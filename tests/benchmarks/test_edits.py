@@ -369,13 +369,16 @@ def test_an_edit_that_cannot_be_found_leaves_the_picture_and_is_counted(
     assert [row["failed"] for row in effort] == [1.0] * 2
 
 
-def test_optimised_pictures_are_those_of_the_editor_one_by_one(bench: Bench) -> None:
+@pytest.mark.parametrize("weighed", [{}, {"sideways": 0.3}])
+def test_optimised_pictures_are_those_of_the_editor_one_by_one(bench: Bench, weighed: dict[str, float]) -> None:
     """What is found for several pictures at once, and then chosen by the editor, is what the editor finds alone."""
     task = TASKS["old"]
-    images, _, _ = bench._edit("optimize", task, 2)
-    options = bench.settings.method_options("optimize")
+    options = bench.settings.method_options("optimize") | weighed
+    bench = dataclasses.replace(bench, settings=dataclasses.replace(bench.settings, options={"optimize": options}))
+    images, effort, _ = bench._edit("optimize", task, 2)
     for row in range(2):
         alone = bench.editor.edit(bench.sitters.sources[row].image, task.prompt(), method="optimize", **options)
+        assert effort[row]["strength"] == alone.record["automatic"]["strength"]
         assert images[row : row + 1] == pytest.approx(alone.image, abs=2e-3)  # two optimiser steps amplify rounding
 
 
