@@ -274,8 +274,8 @@ def test_a_price_on_what_else_changes_is_measured_and_told(editor: Editor, photo
 def test_of_what_optimisation_found_a_part_is_taken_for_identity_alone(editor: Editor, photo: torch.Tensor) -> None:
     options = {"method": "optimize", "steps": 8}
     weighed = editor.edit(photo, WISH, sideways=0.3, keep_identity=-1.0, **options).record["automatic"]
-    assert weighed["strength"] >= 1
-    assert {one["strength"] for one in weighed["tried"]} == set(SCALES)
+    assert weighed["strength"] == 1
+    assert {one["strength"] for one in weighed["tried"]} == {scale for scale in SCALES if scale <= 1}
     gentlest = editor.edit(photo, WISH, keep_identity=-1.0, **options).record["automatic"]
     tries = [one for one in gentlest["tried"] if one["gain"] >= 0.8 * max(one["gain"] for one in gentlest["tried"])]
     assert gentlest["strength"] == max(tries, key=lambda one: one["identity"])["strength"]

@@ -80,8 +80,8 @@ def choose_strength(
         keep_identity: least identity that counts as kept.
         plain_share: least share of the largest gain that counts as plain.
         sideways, beyond: the prices; None for none.
-        complete: whether the edit is whole at strength 1 by its own loss: a part of it is taken only where no candidate
-            from 1 on keeps identity.
+        complete: whether the edit is whole at strength 1 by its own loss: a part of it is taken only where none from 1
+            on keeps identity.
 
     Raises:
         OptionError: no candidates.

@@ -81,15 +81,18 @@ class Wish:
             search: numbers of channels or axes, too, and exemplars where they are left open.
             space: of the latent; from a style code nothing leads to exemplars, which lie in w.
         """
+        scales = domain.scales or SCALES
+        if self.complete:
+            return [(self, (*(scale for scale in scales if scale < 1), 1.0))]
         if self.per_picture or self.meets:
-            return [(self, domain.scales or SCALES)]
+            return [(self, scales)]
         straight = self._towards("shift")
         strengths = domain.strengths or STRENGTHS
         if not search:
             return [(straight, strengths)]
         ways = [(straight.with_channels(count), strengths) for count in self.counts(domain)]
         if getattr(self.recipe, "towards", None) == "either" and space != "s":
-            ways.append((self._towards("exemplars"), domain.scales or SCALES))
+            ways.append((self._towards("exemplars"), scales))
         return ways
 
     def way(self, *, search: bool) -> dict[str, Any]:
