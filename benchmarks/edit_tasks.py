@@ -79,7 +79,7 @@ TASKS = {
 first measurement."""
 
 FURTHER = {"young": Task(key="young", attribute="age", value="young")}
-"""Asked of latent mappers alone: beside "old", which the generator draws badly, the other way that age can go."""
+"""Asked of latent mappers alone: beside "old", which portraits does badly, the other way that age can go."""
 
 EVERY = {**TASKS, **FURTHER}
 

@@ -36,7 +36,7 @@ from textmorph.wishes import usual_values
 from .edit_run import Bench, Judges, Settings, look, run
 from .edit_scores import Floats, cosine, judge_edits, summarise
 from .edit_tasks import EVERY
-from .machine import about_run
+from .machine import about_run, commit
 
 RUNS = Path("runs/benchmarks/mappers")
 RESULTS = Path("benchmarks/results")
@@ -191,6 +191,7 @@ def benchmark(
             about = {name: edit.provenance[name] for name in ("options", "steps", "best_step", "held_out_loss")}
             told.setdefault(name, {"title": variant.title, "wishes": {}})["wishes"][key] = {
                 **figures, **about, "prompt": edit.provenance["target"], "training_minutes": round(seconds / 60, 2),
+                "commit": commit(),
             }  # fmt: skip
             shown = {figure: _mean(figures, figure) for figure in ("hit", "leak", "identity")}
             print(f"{key} {name}: {shown}, {seconds / 60:.1f} min", flush=True)
@@ -279,6 +280,7 @@ def main(words: Sequence[str] | None = None) -> None:
     add("--num-latents", type=int, default=1500, help="to train on (default: 1500)")
     add("--beside", default="global,optimize", help="other methods, or nothing (default: global,optimize)")
     add("--beside-only", action="store_true", help="the other methods again, beside the mappers of mappers.json")
+    add("--add", action="store_true", help="keep what mappers.json tells of other wishes, measured before")
     add("--ablations", action="store_true", help="also train the variants of the paper's App. A")
     add("--ablation-steps", type=int, default=300, help="of each (default: 300)")
     add("--variants", default=",".join(ABLATIONS), help="which ablations")
@@ -326,6 +328,12 @@ def publish(bench: Bench, arguments: argparse.Namespace, overrides: Mapping[str,
         raise SystemExit(f"no wish {', '.join(unknown)}; there are {', '.join(EVERY)}")
     shop = Shop(bench=bench, folder=arguments.runs, num_latents=arguments.num_latents, overrides=overrides)
     told, pictures = benchmark(shop, wishes, USUAL)
+    path = arguments.results / "mappers.json"
+    if arguments.add and path.is_file():
+        made = told["usual"]["wishes"]
+        earlier = json.loads(path.read_text())["mappers"]["usual"]["wishes"]
+        told["usual"]["wishes"] = {key: figures for key, figures in earlier.items() if key not in made} | made
+        wishes = list(told["usual"]["wishes"])
     others = beside(bench, wishes, arguments.beside.split(",")) if arguments.beside else {}
     ablations: dict[str, Any] = {}
     if arguments.ablations:
@@ -340,7 +348,7 @@ def publish(bench: Bench, arguments: argparse.Namespace, overrides: Mapping[str,
     }  # fmt: skip
     for folder in (arguments.results, arguments.images):
         folder.mkdir(parents=True, exist_ok=True)
-    write_bytes(arguments.results / "mappers.json", (json.dumps(found, indent=1) + "\n").encode(), overwrite=True)
+    write_bytes(path, (json.dumps(found, indent=1) + "\n").encode(), overwrite=True)
     write_bytes(arguments.results / "mappers.md", markdown(found).encode(), overwrite=True)
     with written_whole(arguments.images / "mappers.jpg", overwrite=True) as path:
         sheet(shop, pictures).save(path, quality=86, optimize=True)

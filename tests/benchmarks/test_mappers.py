@@ -37,7 +37,7 @@ def test_it_trains_measures_and_writes(bench: Bench, tmp_path: Path, capsys: pyt
     bench = dataclasses.replace(bench, folder=tmp_path / "edits")
     arguments = argparse.Namespace(
         wishes="purple", runs=tmp_path / "runs", results=tmp_path / "results", images=tmp_path / "images",
-        num_latents=6, beside="global", ablations=True, ablation_steps=2, variants="usual,drawn,style",
+        num_latents=6, beside="global", add=False, ablations=True, ablation_steps=2, variants="usual,drawn,style",
     )  # fmt: skip
     overrides = {"steps": 3, "batch_size": 2, "num_held_out": 2, "validate_every": 2}
     first = publish(bench, arguments, overrides)
@@ -58,3 +58,8 @@ def test_it_trains_measures_and_writes(bench: Bench, tmp_path: Path, capsys: pyt
     assert told["mappers"] == mapper
     assert told["beside"]["global"]["purple"]["seconds_per_edit"] > 0
     assert "The other methods: commit" in (tmp_path / "results" / "mappers.md").read_text()
+    arguments.wishes, arguments.add, arguments.ablations = "old", True, False
+    added = publish(bench, arguments, overrides)
+    assert set(added["mappers"]["usual"]["wishes"]) == set(added["beside"]["global"]) == {"purple", "old"}
+    assert added["mappers"]["usual"]["wishes"]["purple"] == mapper["usual"]["wishes"]["purple"]
+    assert {name.split()[0] for name in added["goals"]} == {"purple", "old"}
