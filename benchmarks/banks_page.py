@@ -135,15 +135,15 @@ def _judged(found: Mapping[str, Any] | None) -> str:
         rows.append(f"| {name} | " + " | ".join(cells) + " |")
     table = "\n".join(rows)
     return f"""Edits of {found["portraits"]} held-out portraits by {len(found["prompts"])} prompts ({found["edits"]} edits), seen by judges that no
-edit was found with, by {_bank(found["bank"])}; the differences are paired, with 95 % intervals (goal: within
-0.02):
+edit was found with. *Exact* is {_bank(found["bank"])}.
+The differences are paired, with 95 % intervals (goal: within 0.02):
 
 {table}"""
 
 
 def _bank(about: Mapping[str, Any]) -> str:
     """Which exact bank it was."""
-    told = f"an exact bank of {about['num_samples']} samples"
+    told = f"a bank of {about['num_samples']} samples"
     if about.get("tolerance"):
         told += f" at most (tolerance {about['tolerance']:g}, {about['mean_samples']:.0f} in the mean)"
     return told + (f" in {about['autocast']}" if about.get("autocast") else "")
