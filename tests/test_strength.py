@@ -79,8 +79,10 @@ def test_a_part_of_a_complete_edit_is_taken_for_the_sake_of_identity_alone() -> 
     assert choose_strength(tried, keep_identity=0.7).index == 0  # the gentlest that is plain
     whole = choose_strength(tried, keep_identity=0.7, complete=True)
     assert (whole.index, whole.goal_met) == (2, True)
+    assert whole.reason.startswith("the whole edit (")
     part = choose_strength(tried, keep_identity=0.85, complete=True)
     assert (part.index, part.goal_met) == (0, True)
+    assert part.reason.startswith("the gentlest, of 4 with a plain effect (")
     assert choose_strength(tried[:2], keep_identity=0.7, complete=True).index == 0
 
 

@@ -105,12 +105,13 @@ def choose_strength(
     if plain:
         priced = sideways is not None and all(candidates[i].sideways is not None for i in plain)
         index = min(plain, key=lambda i: (-worth(i), gentleness(i))) if priced else min(plain, key=gentleness)
-        share = gains[index] / reachable
+        share = gains[index] / max(reachable, gains[index])
         which = "gentlest" if not priced else "one that gains most for what else it changes"
+        taken = f"the {which}, of {len(candidates)} with a plain effect" if index not in whole else "the whole edit"
         return Choice(
             index=index,
             goal_met=True,
-            reason=f"the {which}, of {len(candidates)} with a plain effect ({share:.0%} of the reachable CLIP gain)"
+            reason=f"{taken} ({share:.0%} of the reachable CLIP gain)"
             + _identity_part(candidates[index], keep_identity),
         )
     if reachable <= 0:
