@@ -501,7 +501,9 @@ def main(words: Sequence[str] | None = None) -> None:
         found = stages[stage]()
         if found is None:
             raise SystemExit("not done yet; run it again to go on")
-        name = "_".join([stage, *arguments.judged]) if stage == "judges" else stage  # each choice of ways for itself
+        name = stage
+        if stage == "judges":  # each choice of ways for itself, and each bank
+            name = "_".join([stage, *arguments.judged, str(found["bank"]["num_samples"])])
         results[name] = {"about": about_run(), "generator": fingerprint(banks.generator), **found}
         arguments.results.parent.mkdir(parents=True, exist_ok=True)
         write_bytes(arguments.results, (json.dumps(results, indent=1) + "\n").encode(), overwrite=True)

@@ -175,8 +175,8 @@ _READING = (
     "gain is plain, and the price of what else changes; the values of latent optimisation) was chosen on other "
     "portraits (the set “test” from row 1000) in training phrasings, with these judges in view. So were what is "
     "taken off for leading beyond the corpus, how many pictures the SVM tells apart, and that optimisation is led back "
-    "to its start and taken whole; but these were looked for because earlier runs on the portraits of this "
-    "page had missed the aim."
+    "to its start (how much, and at what price for what else changes) and taken whole; but these were looked for "
+    "because earlier runs on the portraits of this page had missed the aim."
 )
 
 

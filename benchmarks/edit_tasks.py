@@ -82,6 +82,7 @@ FURTHER = {"young": Task(key="young", attribute="age", value="young")}
 """Asked of latent mappers alone: beside "old", which portraits does badly, the other way that age can go."""
 
 EVERY = {**TASKS, **FURTHER}
+"""What can be asked for by its key."""
 
 SHOWN = ("purple", "mohawk", "glasses", "beard", "smile", "old")
 """One of each kind, for the small picture in the README; chosen before the first measurement."""

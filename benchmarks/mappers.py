@@ -227,6 +227,10 @@ def goals(wishes: Mapping[str, Any]) -> dict[str, bool]:
 def markdown(found: Mapping[str, Any]) -> str:
     """Tables for the docs."""
     lines = ["# Latent mappers", "", f"Commit {found['about']['commit']}, {found['about']['date']}.", ""]
+    wishes = found["mappers"]["usual"]["wishes"]
+    others = [f"{key} {one['commit']}" for key, one in wishes.items() if one["commit"] != found["about"]["commit"]]
+    if others:
+        lines += [f"Mappers measured at other commits: {', '.join(others)}.", ""]
     if "beside_about" in found:
         later = found["beside_about"]
         lines += [f"The other methods: commit {later['commit']}, {later['date']}.", ""]
@@ -331,8 +335,10 @@ def publish(bench: Bench, arguments: argparse.Namespace, overrides: Mapping[str,
     path = arguments.results / "mappers.json"
     if arguments.add and path.is_file():
         made = told["usual"]["wishes"]
-        earlier = json.loads(path.read_text())["mappers"]["usual"]["wishes"]
-        told["usual"]["wishes"] = {key: figures for key, figures in earlier.items() if key not in made} | made
+        before = json.loads(path.read_text())
+        earlier = before["mappers"]["usual"]["wishes"]
+        kept = {key: {"commit": before["about"]["commit"]} | earlier[key] for key in earlier if key not in made}
+        told["usual"]["wishes"] = kept | made
         wishes = list(told["usual"]["wishes"])
     others = beside(bench, wishes, arguments.beside.split(",")) if arguments.beside else {}
     ablations: dict[str, Any] = {}

@@ -147,7 +147,7 @@ def _ablations(found: Results) -> str:
         cells = " | ".join(_figures(one["wishes"][key]) for key in keys if key in one["wishes"])
         lines.append(f"| {one['title']} | {cells} |")
     table = "\n".join(lines)
-    return f"""The paper's ablations (App. A) and choices of our own, shorter, {steps} steps each, from the same head start:
+    return f"""The paper's ablations (App. A) and choices of our own, shorter, {steps} steps each:
 
 {table}"""
 

@@ -362,7 +362,7 @@ class Editor:
         target = text_embedding(self._text_memory, wish.prompt, templates=self.domain.sentences)
         prices = self.domain.sideways, self.domain.beyond
         shift = wish.shift(self.domain, self._text_memory) if prices != (None, None) else None
-        farthest = wish.farthest(self.domain, shift) if shift is not None and prices[1] is not None else None
+        farthest = wish.farthest(self.domain, shift) if shift is not None and self.domain.beyond is not None else None
         without = evaluation.seen(
             self.embedder, self.render(apply_edits(self.generator, latent, others), resolution=side)
         )
@@ -374,7 +374,7 @@ class Editor:
             seen = evaluation.seen(self.embedder, images)
             gains = (seen @ target - without @ target).tolist()
             beside = beyond = [None] * len(images)
-            if shift is not None and prices[0] is not None:
+            if shift is not None and self.domain.sideways is not None:
                 beside = sideways(seen - without, shift).tolist()
             if shift is not None and farthest is not None:
                 beyond = (seen @ shift - farthest).clamp(min=0).tolist()

@@ -81,7 +81,7 @@ def choose_strength(
         plain_share: least share of the largest gain that counts as plain.
         sideways, beyond: the prices; None for none.
         complete: whether the edit is whole at strength 1 by its own loss: a part of it is taken only where none from 1
-            on keeps identity.
+            on keeps identity, and their gains are the reachable ones.
 
     Raises:
         OptionError: no candidates.

@@ -13,7 +13,7 @@ pytest.importorskip("skia")  # portraits are drawn with it
 
 from benchmarks.edit_run import Bench
 from benchmarks.edit_tasks import EVERY
-from benchmarks.mappers import ABLATIONS, GOALS, WISHES, compare_again, goals, publish
+from benchmarks.mappers import ABLATIONS, GOALS, WISHES, compare_again, goals, markdown, publish
 from tests.benchmarks.test_edits import bench as bench
 from textmorph.methods.latent_mapper import LatentMapping
 
@@ -63,3 +63,5 @@ def test_it_trains_measures_and_writes(bench: Bench, tmp_path: Path, capsys: pyt
     assert set(added["mappers"]["usual"]["wishes"]) == set(added["beside"]["global"]) == {"purple", "old"}
     assert added["mappers"]["usual"]["wishes"]["purple"] == mapper["usual"]["wishes"]["purple"]
     assert {name.split()[0] for name in added["goals"]} == {"purple", "old"}
+    added["mappers"]["usual"]["wishes"]["purple"]["commit"] = "abc"
+    assert "at other commits: purple abc." in markdown(added)

@@ -41,3 +41,14 @@ def test_the_goal_of_speed_is_met_or_missed_in_so_many_words() -> None:
     assert "| plain transcription | 12.00 s | 12.50 s | 8.0 GB | – |" in text
     told["times_faster"]["ours"]["new"] = 6.0
     assert "Missed" not in figures({"mapper_speed": told}).partition("How alike")[0]
+
+
+def test_ablations_stand_in_a_table_once_they_were_run() -> None:
+    found = read(PAGE.parents[1] / RESULTS)
+    usual = found["mappers"]["mappers"]["usual"]
+    found["mappers"]["ablations"] = {"usual": usual | {"title": "as it is"}, "single": usual | {"title": "one net"}}
+    page = figures(found)
+    rows = [line for line in page.splitlines() if line.startswith(("| as it is |", "| one net |"))]
+    assert len(rows) == 2
+    assert all(row.count("|") == 2 + 3 * len(usual["wishes"]) for row in rows)
+    assert "have not been run" not in page
