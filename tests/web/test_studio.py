@@ -125,6 +125,19 @@ def test_a_wish_settles_on_what_the_editor_would_choose(studio: Studio, visit: V
     assert not visit.session.rows
 
 
+def test_there_is_room_on_the_slider_beyond_whatever_automatic_strength_chooses(
+    studio: Studio, visit: Visit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    editor = studio.editor(visit)
+    monkeypatch.setattr(editor, "domain", replace(editor.domain, strengths=(40.0,), scales=(3.0,)))
+    row = studio.wish(visit, "a red face")
+    assert studio.settle(visit, row)
+    settled = visit.session.row(row.id)
+    assert settled.strength == 40
+    assert settled.reach > 40
+    assert studio._reach(visit, complete=True) > 3
+
+
 def test_a_wish_may_settle_on_exemplars(studio: Studio, visit: Visit, monkeypatch: pytest.MonkeyPatch) -> None:
     table = {"space": "w", "towards": "either", "num_exemplars": 2, "num_channels": 3}
     editor = studio.editor(visit)

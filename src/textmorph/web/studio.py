@@ -27,7 +27,7 @@ from ..latents import Latent
 from ..plans import SavedEdit
 from ..prompts import check_prompt
 from ..sources import Source
-from ..strength import STRENGTHS
+from ..strength import SCALES, STRENGTHS
 from ..wishes import Progress, Wish, make_wish
 from . import pictures, words
 from .session import Row, Session
@@ -38,8 +38,10 @@ from .visits import Picture, Visit, Visits
 
 FIRST_STRENGTH = 4.0
 """For words that are shown before automatic strength has searched."""
-COMPLETE_REACH = 2.0
-"""Of edits that are complete at 1."""
+REACH, COMPLETE_REACH = 10.0, 2.0
+"""Where sliders end at the least: of directions, and of edits that are complete at 1."""
+ROOM = 1.2
+"""How far a slider goes beyond the strongest that automatic strength tries: what is chosen never stands at its end."""
 MAX_EDITS = 64
 """Saved edits of one visitor."""
 PREVIEW_EVERY = 0.7
@@ -199,7 +201,7 @@ class Studio:
             wish.prompt,
             method=method,
             strength=(1.0 if wish.per_picture else first) if strength is None else strength,
-            reach=COMPLETE_REACH if wish.per_picture else self._reach(visit),
+            reach=self._reach(visit, complete=wish.per_picture),
             num_channels=getattr(wish.recipe, "num_channels", None),
             moves=wish.moves if wish.searches_channels else "channels",
         )
@@ -227,7 +229,7 @@ class Studio:
         if automatic["num_channels"] is not None:
             found["num_channels"] = automatic["num_channels"]
         if automatic["towards"] == "exemplars":
-            found |= {"moves": "exemplars", "num_channels": None, "reach": COMPLETE_REACH}
+            found |= {"moves": "exemplars", "num_channels": None, "reach": self._reach(visit, complete=True)}
         with visit.lock:
             if row not in visit.session.rows:
                 return False
@@ -262,7 +264,7 @@ class Studio:
                 raise InputError("the picture was changed meanwhile; what was found for the other one is gone")
             visit.edits["file", name] = edit
             session = visit.session.add(
-                wish.prompt, method="optimize", strength=1.0, reach=COMPLETE_REACH, file=name,
+                wish.prompt, method="optimize", strength=1.0, reach=self._reach(visit, complete=True), file=name,
                 reason="found for this picture alone; 1 is what the optimisation ended with",
             )  # fmt: skip
             visit.history = visit.history.do(session)
@@ -292,7 +294,7 @@ class Studio:
             visit.edits["file", name] = edit
             session = visit.session.add(
                 str(edit.provenance.get("target", stem))[:200], method="file", file=name, strength=1.0,
-                reach=self._reach(visit) if whole else COMPLETE_REACH,
+                reach=self._reach(visit, complete=not whole),
             )  # fmt: skip
             visit.history = visit.history.do(session)
             return session.rows[-1]
@@ -353,8 +355,11 @@ class Studio:
     def _moves_axes(self, visit: Visit) -> bool:
         return any(row.moves == "axes" for row in visit.session.rows)
 
-    def _reach(self, visit: Visit) -> float:
-        return float(max(10.0, *(self.editor(visit).domain.strengths or STRENGTHS)))
+    def _reach(self, visit: Visit, *, complete: bool = False) -> float:
+        """Where the slider of a wish ends; `complete` for edits that are so at 1."""
+        domain = self.editor(visit).domain
+        least, tried = (COMPLETE_REACH, domain.scales or SCALES) if complete else (REACH, domain.strengths or STRENGTHS)
+        return max(least, ROOM * max(tried))
 
     def new_edit(self, visit: Visit, suffix: str = ".safetensors") -> Path:
         """Where one more saved edit of a visitor goes.
