@@ -15,6 +15,7 @@ PAGE = Path("docs/mappers.md")
 RESULTS = Path("benchmarks/results")
 BEGIN, END = "<!-- figures: benchmarks/mappers_page.py -->", "<!-- end of figures -->"
 FILES = ("mappers", "edits", "banks", "mapper_speed")
+CONTROLS = {"drawn": "drawn anew (control)"}
 Results = Mapping[str, Mapping[str, Any]]
 
 
@@ -42,13 +43,19 @@ def _quality(found: Results) -> str:
     lines = ["| wish | method | edits | hit | leak | identity |", "|---|---|---|---|---|---|"]
     for key, one in told["mappers"]["usual"]["wishes"].items():
         lines.append(f"| {one['prompt']} | mapper | {_cells(one)} |")
-        lines += [f"| | {way} | {_cells(wishes[key])} |" for way, wishes in told["beside"].items() if key in wishes]
+        others = {way: wishes[key] for way, wishes in told["beside"].items() if key in wishes}
+        lines += [f"| | {CONTROLS.get(way, way)} | {_cells(figures)} |" for way, figures in others.items()]
     table = "\n".join(lines)
+    control = (
+        "The control is the portrait drawn anew from its record with the wish granted: what the judges see of a true edit.\n"
+        if "drawn" in told["beside"]
+        else ""
+    )
     missed = [name for name, met in told["goals"].items() if not met]
     goals = f"Missed: {', '.join(missed)}." if missed else "All goals are met."
     return f"""Mappers on the embedded portraits, at strength 1, seen by judges that no training saw, against the inverted
-picture; beside them the other methods for the same wishes, at automatic strength (goals: hit 0.95, identity 0.8):
-
+picture; beside them the other methods for the same wishes, at automatic strength (goals: hit 0.95, identity 0.8).
+{control}
 {table}
 
 {goals}"""

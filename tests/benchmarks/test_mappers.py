@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -37,7 +38,7 @@ def test_it_trains_measures_and_writes(bench: Bench, tmp_path: Path, capsys: pyt
     bench = dataclasses.replace(bench, folder=tmp_path / "edits")
     arguments = argparse.Namespace(
         wishes="purple", runs=tmp_path / "runs", results=tmp_path / "results", images=tmp_path / "images",
-        num_latents=6, beside="global", add=False, ablations=True, ablation_steps=2, variants="usual,drawn,style",
+        num_latents=6, beside="drawn,global", add=False, ablations=True, ablation_steps=2, variants="usual,drawn,style",
     )  # fmt: skip
     overrides = {"steps": 3, "batch_size": 2, "num_held_out": 2, "validate_every": 2}
     first = publish(bench, arguments, overrides)
@@ -49,6 +50,7 @@ def test_it_trains_measures_and_writes(bench: Bench, tmp_path: Path, capsys: pyt
     page = (tmp_path / "results" / "mappers.md").read_text()
     assert "| purple | mapper |" in page
     assert "| purple | global |" in page
+    assert re.search(r"\| purple \| drawn \|.*\| – \| – \|$", page, re.MULTILINE)  # a control takes no time
     assert (tmp_path / "images" / "mappers.jpg").is_file()
     again = publish(bench, arguments, overrides)  # nothing is trained a second time
     assert again["mappers"]["usual"]["wishes"]["purple"]["hit"] == first["mappers"]["usual"]["wishes"]["purple"]["hit"]
@@ -60,7 +62,7 @@ def test_it_trains_measures_and_writes(bench: Bench, tmp_path: Path, capsys: pyt
     assert "The other methods: commit" in (tmp_path / "results" / "mappers.md").read_text()
     arguments.wishes, arguments.add, arguments.ablations = "old", True, False
     added = publish(bench, arguments, overrides)
-    assert set(added["mappers"]["usual"]["wishes"]) == set(added["beside"]["global"]) == {"purple", "old"}
+    assert set(added["mappers"]["usual"]["wishes"]) == set(added["beside"]["drawn"]) == {"purple", "old"}
     assert added["mappers"]["usual"]["wishes"]["purple"] == mapper["usual"]["wishes"]["purple"]
     assert {name.split()[0] for name in added["goals"]} == {"purple", "old"}
     added["mappers"]["usual"]["wishes"]["purple"]["commit"] = "abc"
