@@ -8,12 +8,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from textmorph.axes import (
+    RARE,
     axis_effects,
     independent_axes,
     independent_effects,
     principal_axes,
     select_axes,
     suggested_step,
+    usual_range,
 )
 from textmorph.corpus import Corpus
 from textmorph.errors import EmptyDirectionError, InputError
@@ -62,6 +64,42 @@ def test_independent_axes_are_those_along_which_w_varies_by_itself() -> None:
     w = generator.sample(5000, seed=9).value
     coordinates = (w - w.mean(dim=0)) @ torch.linalg.pinv(axes)
     torch.testing.assert_close(torch.cov(coordinates.T), torch.eye(4), atol=0.1, rtol=0)
+
+
+def test_nearly_all_of_w_lies_in_its_usual_range_and_far_steps_lead_astray() -> None:
+    generator = toy_generator()
+    axes, usual = independent_axes(generator), usual_range(generator)
+    w = generator.to_space(generator.sample(2000, seed=5), "w").value
+    middle = w.mean(dim=0, keepdim=True)
+    inside = usual.astray(w, middle) == 0
+    assert 1 - 4 * RARE * len(axes) < inside.float().mean() < 1
+    for step in (10.0, -10.0):
+        far = middle + step * axes[:1]
+        over = abs(step) - float(usual.high[0] - (middle @ usual.read)[0, 0] if step > 0 else
+                                 (middle @ usual.read)[0, 0] - usual.low[0])  # fmt: skip
+        assert float(usual.astray(far, middle)) == pytest.approx(over, abs=1e-3)
+        assert float(usual.astray(far + step * axes[:1], far)) == pytest.approx(10, abs=1e-3)  # it began outside
+        assert float(usual.astray(middle, far)) == 0  # and may go back
+    rows = torch.stack([middle, middle + 10 * axes[:1]], dim=1)  # of w+: their mean counts
+    torch.testing.assert_close(usual.astray(rows, middle), usual.astray(middle + 5 * axes[:1], middle))
+
+
+def test_the_room_ends_where_a_step_leads_astray_by_the_margin() -> None:
+    generator = toy_generator()
+    axes, usual = independent_axes(generator), usual_range(generator)
+    w = generator.to_space(generator.sample(20, seed=6), "w").value
+    far = w + 6 * axes[:1]
+    down, up = usual.room(far, 0.5)
+    assert (down <= 0).all()
+    assert (up >= 0).all()
+    assert (up[:, 0] == 0).any()  # it lies outside already, and goes no farther
+    down, up = usual.room(w, 0.5)
+    axis = torch.arange(20) % len(axes)
+    for room in (down, up):
+        ends = w + room[torch.arange(20), axis, None] * axes[axis]
+        assert float(usual.astray(ends, w).max()) <= 0.5 + 1e-3
+        beyond = w + (room[torch.arange(20), axis] + room[torch.arange(20), axis].sign())[:, None] * axes[axis]
+        assert float(usual.astray(beyond, w).min()) == pytest.approx(1.5, abs=0.5)
 
 
 def test_the_effects_of_axes_are_what_the_sources_do() -> None:

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from textmorph import axes, exemplars, read_image
+from textmorph.axes import usual_range
 from textmorph.domains import Domain, load_domain
 from textmorph.editor import Editor
 from textmorph.errors import (
@@ -279,6 +280,23 @@ def test_of_what_optimisation_found_a_part_is_taken_for_identity_alone(editor: E
     gentlest = editor.edit(photo, WISH, keep_identity=-1.0, **options).record["automatic"]
     tries = [one for one in gentlest["tried"] if one["gain"] >= 0.8 * max(one["gain"] for one in gentlest["tried"])]
     assert gentlest["strength"] == max(tries, key=lambda one: one["identity"])["strength"]
+
+
+def test_how_far_w_is_led_astray_is_measured_and_told(editor: Editor, photo: torch.Tensor) -> None:
+    options = {"space": "w", "num_channels": 2, "towards": "shift"}
+    confined = Editor(replace(editor.domain, astray=0.5))
+    automatic = confined.edit(photo, WISH, keep_identity=-1.0, **options).record["automatic"]
+    tried = {one["strength"]: one["astray"] for one in automatic["tried"]}
+    assert automatic["astray"] == 0.5
+    assert min(tried.values()) <= 0.5 < max(tried.values())
+    assert tried[automatic["strength"]] <= 0.5
+    start = confined.open(photo)
+    latent = confined.invert_source(start)
+    moved = confined.edit(photo, WISH, strength=max(tried), **options).latent
+    found = usual_range(confined.generator).astray(moved.value, latent.value)
+    assert float(found) == pytest.approx(tried[max(tried)], abs=1e-4)
+    assert all(one["astray"] is None for one in confined.edit(photo, WISH).record["automatic"]["tried"])  # in s
+    assert editor.edit(photo, WISH, **options).record["automatic"]["astray"] is None
 
 
 def test_how_far_the_corpus_goes_is_measured_and_told(editor: Editor, photo: torch.Tensor) -> None:

@@ -125,6 +125,24 @@ def test_nothing_to_choose_from_is_an_error() -> None:
         choose_strength([])
 
 
+def test_what_leads_too_far_astray_does_not_count_unless_there_is_nothing_else() -> None:
+    tries = [
+        Candidate(strength=1.0, gain=0.10, identity=0.99, sideways=0.0, astray=0.0),
+        Candidate(strength=4.0, gain=0.20, identity=0.98, sideways=0.0, astray=3.0),
+        Candidate(strength=8.0, gain=0.40, identity=0.97, sideways=0.0, astray=7.0),
+    ]
+    assert choose_strength(tries, sideways=0.2).index == 2
+    assert choose_strength(tries, sideways=0.2, astray=3.0).index == 1  # and what is left is the reachable gain
+    assert "100% of the reachable" in choose_strength(tries, sideways=0.2, astray=3.0).reason
+    assert choose_strength(tries, sideways=0.2, astray=2.9).index == 0
+    assert choose_strength(tries[1:], sideways=0.2, astray=1.0).index == 1  # as if there were no limit
+    assert choose_strength(tries, keep_identity=1.0, astray=3.0).index == 0
+    whole = [Candidate(strength=c.strength / 8, gain=c.gain, identity=c.identity, astray=c.astray) for c in tries]
+    assert choose_strength(whole, astray=1.0, complete=True).index == 2
+    styled = [Candidate(strength=c.strength, gain=c.gain, identity=c.identity) for c in tries]
+    assert choose_strength(styled, astray=0.0) == choose_strength(styled)
+
+
 def test_what_leads_beyond_every_picture_counts_for_less() -> None:
     """The gain goes on growing; from the second on it is gained where no picture lies."""
     tries = [

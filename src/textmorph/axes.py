@@ -32,6 +32,8 @@ SETTLED = 1e-4
 """It ends when no axis turns by more than this, as 1 − |cosine|."""
 MOST = 10_000
 """Pictures of a corpus that tell what the axes do: its first ones."""
+RARE = 0.001
+"""Share of random latents at each end of an axis that do not count for its usual range."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,43 @@ class Places:
     embeddings: Tensor
 
 
-_found: WeakKeyDictionary[object, Tensor] = WeakKeyDictionary()
+@dataclass(frozen=True)
+class Range:
+    """Where nearly all of w lies along axes, in deviations, counted from the origin of w.
+
+    Args:
+        read: what coordinates a row of w has, [W, P].
+        low, high: the least and the most along each axis, [P].
+    """
+
+    read: Tensor
+    low: Tensor
+    high: Tensor
+
+    def astray(self, w: Tensor, start: Tensor) -> Tensor:
+        """How many deviations w leads beyond this range along the axis where it leads farthest, [B].
+
+        Rows of w+ count in the mean. Where the start lies outside by itself, what is beyond that counts.
+
+        Args:
+            w, start: [B, W], or [B, L, W] in w+.
+        """
+        now, then = self._along(w), self._along(start)
+        over = now - torch.maximum(self.high, then)
+        under = torch.minimum(self.low, then) - now
+        return torch.maximum(over, under).amax(dim=-1).clamp(min=0)
+
+    def room(self, start: Tensor, margin: float) -> tuple[Tensor, Tensor]:
+        """How far a start may go down and up each axis to end no more than a margin beyond this range, [B, P] each."""
+        then = self._along(start)
+        return (self.low - margin - then).clamp(max=0), (self.high + margin - then).clamp(min=0)
+
+    def _along(self, w: Tensor) -> Tensor:
+        along = w @ self.read
+        return along.mean(dim=1) if along.ndim == 3 else along
+
+
+_found: WeakKeyDictionary[object, tuple[Tensor, Range]] = WeakKeyDictionary()
 _places: WeakKeyDictionary[object, WeakKeyDictionary[object, Places]] = WeakKeyDictionary()
 _effects: WeakKeyDictionary[object, WeakKeyDictionary[object, Tensor]] = WeakKeyDictionary()
 
@@ -92,12 +130,14 @@ def independent_axes(generator: Generator) -> Tensor:
     Source: Hyvärinen 1999, "Fast and robust fixed-point algorithms for independent component analysis", eq. 20 and 45
     (fourth moments, all axes at once), on the principal axes.
     """
-    if generator not in _found:
-        w = generator.to_space(generator.sample(NUM_SAMPLES, seed=0), "w").value
-        principal = _principal(w)
-        white = (w - w.mean(dim=0)) @ torch.linalg.pinv(principal)  # [N, P]
-        _found[generator] = _independent(white) @ principal
-    return _found[generator]
+    return _independent_of(generator)[0]
+
+
+@torch.no_grad()
+@alone()
+def usual_range(generator: Generator) -> Range:
+    """Where nearly all of w lies along the independent axes; kept as long as the generator lives."""
+    return _independent_of(generator)[1]
 
 
 @torch.no_grad()
@@ -194,6 +234,19 @@ def independent_effects(corpus: Corpus, generator: Generator) -> Tensor:
         axes = independent_axes(generator)
         kept[generator] = _regressed(independent_places(corpus, generator)).to(axes)
     return kept[generator]
+
+
+def _independent_of(generator: Generator) -> tuple[Tensor, Range]:
+    """The independent axes, and how far random latents go along them."""
+    if generator not in _found:
+        w = generator.to_space(generator.sample(NUM_SAMPLES, seed=0), "w").value
+        principal = _principal(w)
+        white = (w - w.mean(dim=0)) @ torch.linalg.pinv(principal)  # [N, P]
+        axes = _independent(white) @ principal
+        read = torch.linalg.pinv(axes)
+        low, high = torch.quantile(w @ read, w.new_tensor([RARE, 1 - RARE]), dim=0)
+        _found[generator] = axes, Range(read=read, low=low, high=high)
+    return _found[generator]
 
 
 def _regressed(known: Places) -> Tensor:

@@ -70,6 +70,7 @@ class Domain:
         sideways: price that it puts on what else changes, see `strength.choose_strength`; None looks at identity alone.
         beyond: share of the gain that it takes off where an edit leads farther than any picture of the corpus; None
             takes nothing off, and needs no corpus.
+        astray: how many deviations beyond where nearly all of w lies an edit may lead it; None for any.
         crop: how its pictures were cropped: `square`, or `ffhq` for squares turned upright by eyes and mouth. For both
             the middle square is taken, or where that is far the one that `alignment` finds; nothing is turned.
         far_distance: reconstruction distance from which a picture counts as far from the domain; None never warns.
@@ -103,6 +104,7 @@ class Domain:
     plain_share: float | None = None
     sideways: float | None = None
     beyond: float | None = None
+    astray: float | None = None
     crop: str = "square"
     far_distance: float | None = None
     clip_input: str = "standard"
@@ -388,6 +390,7 @@ _CHECKS = {
     "plain_share": _share,
     "sideways": _price,
     "beyond": _share,
+    "astray": _price,
     "crop": _crop,
     "far_distance": _number,
     "clip_input": _clip_input,

@@ -20,23 +20,17 @@ from .encoders import Encoder
 from .errors import DomainError, InputError, OptionError, TextmorphError
 from .fingerprint import fingerprint
 from .generators import Generator
-from .images import resize
 from .inversion.refinement import Refinement
 from .latents import Latent
-from .losses import sideways
 from .methods import method_class
 from .plans import Plan, SavedEdit, make_plan
 from .prompts import text_embedding
 from .record import Record
 from .record import Result as Result
 from .sources import Photo, Source, open_source
-from .strength import PLAIN_SHARE, Candidate, choose_strength
+from .strength import PLAIN_SHARE, choose_strength
+from .trials import measure
 from .wishes import Progress, TextMemory, Wish, channel_bank, leading_somewhere, make_wish, picture_corpus
-
-SEARCHED_AT = 256
-"""Largest side at which automatic strength renders its tries."""
-BATCH = 16
-"""Tries rendered at once."""
 
 
 class Editor:
@@ -328,13 +322,16 @@ class Editor:
             ways = [(each, (plan.strength,)) for each, _ in ways if each.meets == wish.meets]
         ways, found = leading_somewhere(ways, lambda each: self.find(each, latent, progress))
         tries = [(row, strength) for row, (_, strengths) in enumerate(ways) for strength in strengths]
-        tried = self._try(wish, latent, inverted, others, [(found[row], strength) for row, strength in tries])
+        tried = measure(
+            self.domain, self._text_memory, self.render, wish, latent=latent, inverted=inverted, others=others,
+            tries=[(found[row], strength) for row, strength in tries],
+        )  # fmt: skip
         told = [ways[row][0].way(search=plan.search_channels) for row, _ in tries]
         candidates = [replace(one, **about) for one, about in zip(tried, told, strict=True)]
         share = self.domain.plain_share if self.domain.plain_share is not None else PLAIN_SHARE
         choice = choose_strength(
             candidates, keep_identity=plan.keep_identity, plain_share=share, sideways=self.domain.sideways,
-            beyond=self.domain.beyond, complete=wish.complete,
+            beyond=self.domain.beyond, astray=self.domain.astray, complete=wish.complete,
         )  # fmt: skip
         row, strength = tries[choice.index]
         automatic = asdict(choice) | {
@@ -344,50 +341,10 @@ class Editor:
             "plain_share": share,
             "sideways": self.domain.sideways,
             "beyond": self.domain.beyond,
+            "astray": self.domain.astray,
             "tried": [asdict(candidate) for candidate in candidates],
         }
         return ways[row][0], found[row], strength, automatic
-
-    @torch.no_grad()
-    def _try(
-        self,
-        wish: Wish,
-        latent: Latent,
-        inverted: Tensor,
-        others: list[tuple[Edit, float]],
-        tries: list[tuple[Edit, float]],
-    ) -> list[Candidate]:
-        """Render every try beside the other edits, and measure it: the gain against the picture without this edit."""
-        side = min(self.generator.resolution, SEARCHED_AT)
-        target = text_embedding(self._text_memory, wish.prompt, templates=self.domain.sentences)
-        prices = self.domain.sideways, self.domain.beyond
-        shift = wish.shift(self.domain, self._text_memory) if prices != (None, None) else None
-        farthest = wish.farthest(self.domain, shift) if shift is not None and self.domain.beyond is not None else None
-        without = evaluation.seen(
-            self.embedder, self.render(apply_edits(self.generator, latent, others), resolution=side)
-        )
-        person = resize(inverted, side, method="area")
-        candidates: list[Candidate] = []
-        for start in range(0, len(tries), BATCH):
-            edited = [apply_edits(self.generator, latent, [one, *others]) for one in tries[start : start + BATCH]]
-            images = self.render(Latent.cat(edited), resolution=side)
-            seen = evaluation.seen(self.embedder, images)
-            gains = (seen @ target - without @ target).tolist()
-            beside = beyond = [None] * len(images)
-            if shift is not None and self.domain.sideways is not None:
-                beside = sideways(seen - without, shift).tolist()
-            if shift is not None and farthest is not None:
-                beyond = (seen @ shift - farthest).clamp(min=0).tolist()
-            kept = [None] * len(images)
-            if self.identity is not None:
-                kept = evaluation.identity_kept(self.identity, person, images).tolist()
-            candidates += [
-                Candidate(strength=strength, gain=gain, identity=identity, sideways=change, beyond=more)
-                for (_, strength), gain, identity, change, more in zip(
-                    tries[start : start + BATCH], gains, kept, beside, beyond, strict=True
-                )
-            ]
-        return candidates
 
     # The record
 

@@ -36,6 +36,8 @@ class Candidate:
             where it was not measured.
         beyond: how much farther it leads along the way from the neutral text to the wish than any picture of the
             domain's corpus lies, at least 0; None where it was not measured.
+        astray: how many deviations it leads w beyond where nearly all of w lies, along one axis (`axes.Range`); None
+            where it was not measured, or does not lead through w.
     """
 
     strength: float
@@ -45,6 +47,7 @@ class Candidate:
     identity: float | None = None
     sideways: float | None = None
     beyond: float | None = None
+    astray: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +66,7 @@ def choose_strength(
     plain_share: float = PLAIN_SHARE,
     sideways: float | None = None,
     beyond: float | None = None,
+    astray: float | None = None,
     complete: bool = False,
 ) -> Choice:
     """Pick the gentlest candidate whose effect is plain while identity is kept.
@@ -74,12 +78,15 @@ def choose_strength(
     most: its gain minus the price times its `sideways`, the measure that latent optimisation descends by, too; where
     that is equal, the nearest to the original. Where none is both, the goal is not met, and the next best is, in this
     order: the largest gain among those that keep identity and gain at all; the candidate with the highest identity.
+    Those that lead too far `astray` do not count, unless there are no others: where no picture lies, an embedder is
+    easily deceived.
 
     Args:
         candidates: the tries.
         keep_identity: least identity that counts as kept.
         plain_share: least share of the largest gain that counts as plain.
         sideways, beyond: the prices; None for none.
+        astray: the most of it that is allowed; None for any. A complete edit may lead where its own search did.
         complete: whether the edit is whole at strength 1 by its own loss: a part of it is taken only where none from 1
             on keeps identity, and their gains are the reachable ones.
 
@@ -89,15 +96,19 @@ def choose_strength(
     if not candidates:
         raise OptionError("automatic strength needs at least one strength to try")
     gains = [c.gain - (beyond or 0.0) * (c.beyond or 0.0) for c in candidates]
-    whole = [i for i, c in enumerate(candidates) if c.strength >= 1] if complete else []
-    reachable = max(gains[i] for i in whole or range(len(gains)))
-    kept = [i for i, c in enumerate(candidates) if c.identity is None or c.identity >= keep_identity]
+    identities = [1.0 if c.identity is None else c.identity for c in candidates]
+    most = float("inf") if astray is None or complete else astray
+    found = [i for i, c in enumerate(candidates) if (c.astray or 0.0) <= most]
+    found = found or list(range(len(candidates)))
+    whole = [i for i in found if candidates[i].strength >= 1] if complete else []
+    reachable = max(gains[i] for i in whole or found)
+    kept = [i for i in found if identities[i] >= keep_identity]
     kept = [i for i in kept if i in whole] or kept
     plain = [i for i in kept if reachable > 0 and gains[i] >= plain_share * reachable]
 
     def gentleness(i: int) -> tuple[float, float, int]:
         c = candidates[i]
-        return (-(c.identity if c.identity is not None else 1.0), abs(c.strength), c.num_channels or 0)
+        return (-identities[i], abs(c.strength), c.num_channels or 0)
 
     def worth(i: int) -> float:
         return gains[i] - (sideways or 0.0) * (candidates[i].sideways or 0.0)
@@ -115,7 +126,7 @@ def choose_strength(
             + _identity_part(candidates[index], keep_identity),
         )
     if reachable <= 0:
-        index = min(kept or range(len(candidates)), key=gentleness)
+        index = min(kept or found, key=gentleness)
         return Choice(index=index, goal_met=False, reason="no strength brings the picture closer to the words")
     gaining = [i for i in kept if gains[i] > 0]
     if gaining:
@@ -127,7 +138,7 @@ def choose_strength(
             reason=f"a plain effect would cost more identity than allowed; this is the strongest that keeps it "
             f"({share:.0%} of the reachable CLIP gain{_identity_part(candidates[index], keep_identity)})",
         )
-    index = min(range(len(candidates)), key=gentleness)
+    index = min(found, key=gentleness)
     return Choice(
         index=index,
         goal_met=False,
