@@ -353,7 +353,7 @@ class Bench:
             "domain": {
                 "name": domain.name, "strengths": domain.strengths, "channel_counts": domain.channel_counts,
                 "axis_counts": domain.axis_counts, "scales": domain.scales, "plain_share": domain.plain_share,
-                "sideways": domain.sideways, "beyond": domain.beyond,
+                "sideways": domain.sideways, "beyond": domain.beyond, "astray": domain.astray,
             },
             "plan": plan.about if plan else None,
             "fingerprints": self.editor.fingerprints(plan) if plan else
