@@ -84,24 +84,6 @@ def test_nearly_all_of_w_lies_in_its_usual_range_and_far_steps_lead_astray() -> 
     torch.testing.assert_close(usual.astray(rows, middle), usual.astray(middle + 5 * axes[:1], middle))
 
 
-def test_the_room_ends_where_a_step_leads_astray_by_the_margin() -> None:
-    generator = toy_generator()
-    axes, usual = independent_axes(generator), usual_range(generator)
-    w = generator.to_space(generator.sample(20, seed=6), "w").value
-    far = w + 6 * axes[:1]
-    down, up = usual.room(far, 0.5)
-    assert (down <= 0).all()
-    assert (up >= 0).all()
-    assert (up[:, 0] == 0).any()  # it lies outside already, and goes no farther
-    down, up = usual.room(w, 0.5)
-    axis = torch.arange(20) % len(axes)
-    for room in (down, up):
-        ends = w + room[torch.arange(20), axis, None] * axes[axis]
-        assert float(usual.astray(ends, w).max()) <= 0.5 + 1e-3
-        beyond = w + (room[torch.arange(20), axis] + room[torch.arange(20), axis].sign())[:, None] * axes[axis]
-        assert float(usual.astray(beyond, w).min()) == pytest.approx(1.5, abs=0.5)
-
-
 def test_the_effects_of_axes_are_what_the_sources_do() -> None:
     generator = Mixture()
     axes = independent_axes(generator)

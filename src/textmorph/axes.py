@@ -79,11 +79,6 @@ class Range:
         under = torch.minimum(self.low, then) - now
         return torch.maximum(over, under).amax(dim=-1).clamp(min=0)
 
-    def room(self, start: Tensor, margin: float) -> tuple[Tensor, Tensor]:
-        """How far a start may go down and up each axis to end no more than a margin beyond this range, [B, P] each."""
-        then = self._along(start)
-        return (self.low - margin - then).clamp(max=0), (self.high + margin - then).clamp(min=0)
-
     def _along(self, w: Tensor) -> Tensor:
         along = w @ self.read
         return along.mean(dim=1) if along.ndim == 3 else along

@@ -87,7 +87,6 @@ def optimize(
     schedule: Schedule = ramped_learning_rate,
     second_moment: Literal["coordinate", "row"] = "coordinate",
     shrinkage: float = 0.0,
-    confine: Callable[[], None] | None = None,
     callback: Callable[[int, float], None] | None = None,
     stop: Callable[[int], bool] | None = None,
 ) -> History:
@@ -104,7 +103,6 @@ def optimize(
         second_moment: what Adam divides a gradient by: an average for each coordinate, or one for each row of a batch.
         shrinkage: after each step every coordinate goes towards zero, and at most to it, by this share of the learning
             rate: only those on which the loss insists leave zero (the proximal step of an L1 norm).
-        confine: called after each step to put the parameters back to where they may be, in place.
         callback: called after each step with its number and its loss (of before the step).
         stop: asked after each step; True ends.
 
@@ -136,8 +134,6 @@ def optimize(
             if shrinkage:
                 with torch.no_grad():
                     parameter.copy_(F.softshrink(parameter, rate * shrinkage))
-        if confine:
-            confine()
         history.losses.append(value)
         history.learning_rates.append(rate)
         if callback:

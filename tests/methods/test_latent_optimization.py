@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from textmorph import exemplars
-from textmorph.axes import independent_axes, principal_axes, suggested_step, usual_range
+from textmorph.axes import independent_axes, principal_axes, suggested_step
 from textmorph.canvases.latent import LatentCanvas
 from textmorph.corpus import Corpus
 from textmorph.edits import Direction
@@ -424,29 +424,6 @@ def test_shrinkage_leads_back_to_where_the_search_began(
 
     assert far(0.0) > 0.1
     assert far(100.0) == pytest.approx(0, abs=1e-4)
-
-
-def test_the_search_stays_where_nearly_all_of_w_lies(
-    generator: StyleGAN2, embedder: ToyEmbedder, w_plus: Latent, corpus: Corpus
-) -> None:
-    usual = usual_range(generator)
-
-    def led(astray: float | None) -> Tensor:
-        method = LatentOptimization(
-            steps=20, learning_rate=1.0, space="w", axes="independent", head_start=8.0, latent_l2=0.0, astray=astray
-        )
-        found = method.find(generator, embedder, target="a cat", latent=w_plus, corpus=corpus)
-        return usual.astray(w_plus.value + found.vector, w_plus.value)
-
-    assert float(led(None).min()) > 2
-    for astray in (0.0, 1.0):
-        assert float((led(astray) - astray).abs().max()) < 1e-3  # it goes as far as it may
-
-
-@pytest.mark.parametrize("options", [{"axes": "own"}, {"axes": "principal"}, {"axes": "independent", "astray": -1.0}])
-def test_astray_is_counted_along_independent_axes(options: dict[str, Any]) -> None:
-    with pytest.raises(OptionError, match="independent axes"):
-        LatentOptimization(**{"astray": 1.0, "space": "w", **options})
 
 
 def test_a_head_start_needs_axes_and_a_corpus_of_these_networks(

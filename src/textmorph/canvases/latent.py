@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor
 
 from ..latents import Latent
@@ -64,12 +63,6 @@ class LatentCanvas:
     def latent(self) -> Latent:
         """Where it is now."""
         return self.start + self.offset
-
-    @torch.no_grad()
-    def confine(self, down: Tensor, up: Tensor) -> None:
-        """Bring it back to between two bounds of `moved`, [B, P] each, along every axis that it has left them by."""
-        rows = (slice(None), None) if self.base.ndim == 3 else ()
-        self.coordinates.copy_(self.moved.clamp(down[rows], up[rows]) - self.base)
 
     def __call__(self, nudge: Tensor | None = None) -> Tensor:
         """The image now, [B, 3, R, R].

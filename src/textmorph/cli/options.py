@@ -87,7 +87,6 @@ METHOD_OPTIONS = (
     MethodOption("axes", str, ("optimize",), "Of the steps: 'own', or 'principal' or 'independent' axes of w."),
     MethodOption("head_start", float, ("optimize",), "Length of a first step that the corpus suggests, e.g. 4."),
     MethodOption("shrinkage", float, ("optimize",), "Share of each step that every coordinate goes back, e.g. 0.5."),
-    MethodOption("astray", float, ("optimize",), "Deviations beyond where nearly all of w lies, at most, e.g. 3.5."),
     MethodOption("second_moment", str, ("optimize",), "Adam's, per 'coordinate', or one for each 'row'."),
     MethodOption("latent_noise", float, ("optimize",), "Random steps to look from, fading, e.g. 1 along axes of w."),
     MethodOption("resolution", int, ("optimize",), "Side of the image that CLIP sees."),

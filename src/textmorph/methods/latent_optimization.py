@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..augmentation import random_views
-from ..axes import independent_axes, principal_axes, suggested_step, usual_range
+from ..axes import independent_axes, principal_axes, suggested_step
 from ..canvases.latent import LatentCanvas
 from ..edits import Direction
 from ..errors import EmptyDirectionError, OptionError
@@ -71,8 +71,6 @@ class LatentOptimization:
             by few.
         second_moment: what Adam divides the gradient by: an average for each `coordinate`, or one for each `row` of the
             batch, so that what matters little to the loss moves little.
-        astray: how many deviations beyond where nearly all of w lies a step along independent axes may lead; None for
-            as far as the loss goes, and farther: where no picture lies, CLIP is easily deceived.
         latent_noise: deviation of random steps that the latent is seen from, so that the search looks past its nearest
             surroundings; it fades in three quarters of the steps (Karras et al. 2020, arXiv:1912.04958, App. D).
         to_rgb: in s, also move the layers that only add colour; the published code does not.
@@ -98,7 +96,6 @@ class LatentOptimization:
     num_exemplars: int = 0
     shrinkage: float = 0.0
     second_moment: Literal["coordinate", "row"] = "coordinate"
-    astray: float | None = None
     latent_noise: float = 0.0
     to_rgb: bool = False
     resolution: int | None = None
@@ -126,10 +123,6 @@ class LatentOptimization:
             raise OptionError(
                 "a head start is a step along principal or independent axes; choose axes, or head_start=0 and "
                 "num_exemplars=0"
-            )
-        if self.astray is not None and (self.axes != "independent" or not self.astray >= 0):
-            raise OptionError(
-                f"astray is 0 or more deviations along independent axes, not {self.astray} with axes={self.axes!r}"
             )
         if self.num_exemplars < 0 or self.num_exemplars == 1:
             raise OptionError(f"num_exemplars is 0, or 2 or more, not {self.num_exemplars}")
@@ -317,13 +310,6 @@ class LatentOptimization:
             better = (loss(0) < before).view(-1, *[1] * (first.ndim - 1))
             canvas.base.copy_(torch.where(better, canvas.base, first))
 
-    def _confine(self, canvas: LatentCanvas) -> Callable[[], None] | None:
-        """What keeps the search where pictures lie; None for nothing."""
-        if self.astray is None:
-            return None
-        down, up = usual_range(canvas.generator).room(canvas.start.value, self.astray)
-        return lambda: canvas.confine(down, up)
-
     def _nudge(self, canvas: LatentCanvas, step: int) -> Tensor | None:
         """The noise of a step, the same for every row of the batch; None without."""
         scale = self.latent_noise * max(0.0, 1 - step / (NOISY * self.steps)) ** 2
@@ -364,8 +350,7 @@ class LatentOptimization:
 
         history = optimize(
             canvas.parameters(), loss, steps=self.steps, learning_rate=self.learning_rate, schedule=schedule,
-            second_moment=self.second_moment, shrinkage=self.shrinkage, confine=self._confine(canvas),
-            callback=report, stop=ends,
+            second_moment=self.second_moment, shrinkage=self.shrinkage, callback=report, stop=ends,
         )  # fmt: skip
         return (canvas.offset.detach().clone() if held_out is None else held_out.best), history
 
