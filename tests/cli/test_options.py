@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from dataclasses import fields
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from textmorph.cli import PATIENCE, main
 from textmorph.cli.options import (
     METHOD_OPTIONS,
     also_pairs,
@@ -101,3 +103,18 @@ def test_help_loads_no_torch() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "--keep-identity" in done.stdout
+
+
+def test_threads_soon_sleep_unless_the_user_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    for given_by_user in (None, "7"):
+        monkeypatch.setenv("GOMP_SPINCOUNT", given_by_user or "")
+        if given_by_user is None:
+            monkeypatch.delenv("GOMP_SPINCOUNT")
+        with pytest.raises(SystemExit):
+            main(["--help"])
+        assert os.environ["GOMP_SPINCOUNT"] == (given_by_user or PATIENCE["GOMP_SPINCOUNT"])
+
+
+def test_that_is_said_before_torch_is_loaded() -> None:
+    words = "import sys, textmorph.cli; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", words], check=True)

@@ -36,7 +36,7 @@ FLOORS = (
         "inversion",
     ],
     ["methods"],
-    ["domains", "wishes", "sources", "plans", "strength", "editor", "series", "shards", "evaluation"],
+    ["domains", "wishes", "sources", "plans", "strength", "trials", "editor", "series", "shards", "evaluation"],
     ["cli", "web"],
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
