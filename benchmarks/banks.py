@@ -502,6 +502,8 @@ def main(words: Sequence[str] | None = None) -> None:
         if found is None:
             raise SystemExit("not done yet; run it again to go on")
         name = stage
+        if stage == "given" and arguments.domain != "portraits":
+            name = f"given_{found['bank']['num_samples']}"
         if stage == "judges":  # each choice of ways for itself, and each bank
             name = "_".join([stage, *arguments.judged, str(found["bank"]["num_samples"])])
         results[name] = {"about": about_run(), "generator": fingerprint(banks.generator), **found}

@@ -22,7 +22,8 @@ WAYS = {"sketch": "for all texts (sketch)", "first": "for each text (slopes)"}
 def figures(banks: Mapping[str, Any], steps: Mapping[str, Any]) -> str:
     """The page's figures."""
     given, adaptive = banks.get("given"), banks.get("adaptive")
-    parts = [_times(banks.get("times")), _agreement(given), _adaptive(adaptive)]
+    others = [_agreement_with(banks[name]) for name in sorted(banks) if name.startswith("given_")]
+    parts = [_times(banks.get("times")), _agreement(given), *others, _adaptive(adaptive)]
     if given and adaptive and given["generator"] != adaptive["generator"]:
         parts.append("(Adaptive sampling was measured on the generator that came before the present one.)")
     judged = [_judged(banks[name]) for name in sorted(banks) if name.startswith("judges")] or [_judged(None)]
@@ -72,23 +73,39 @@ without a bank {_time(none["first_text"])}, each further one {_time(none["next_t
 def _agreement(found: Mapping[str, Any] | None) -> str:
     if found is None:
         return "How well gradients agree with the exact bank was not measured."
-    num = found["bank"]["num_samples"]
-    rows = [_row(title, found[way]) for way, title in WAYS.items()]
-    taken = found["screening"]["num_differences"]
-    rows.append(_row(f"screened: differences at {taken} samples", {**found["refined"], "rank_correlation": None}))
-    among = {one["among"]: one["share"] for one in found["recall_at_50"]}
+    num, taken = found["bank"]["num_samples"], found["screening"]["num_differences"]
     fewer = " (differences alone are taken at fewer)" if taken < num else ""
     return f"""Agreement with the exact bank that the domain comes with ({num} samples), at the same samples, so that
 little is left to chance but the method{fewer}; means over {len(found["prompts"])} prompts that nothing was trained on:
 
-| by gradients | rank correlation | k = 10 | 20 | 50 | 100 |
+{_shares(found)}
+
+![Agreement with the exact bank](images/banks.png)"""
+
+
+def _agreement_with(found: Mapping[str, Any]) -> str:
+    """With another bank than the domain's, of more samples than screening takes."""
+    bank, taken = found["bank"], found["screening"]["num_differences"]
+    mean = f", {bank['mean_samples']:.0f} in the mean" if "mean_samples" in bank else ""
+    return f"""Agreement with an exact bank of at most {bank["num_samples"]} samples (tolerance {bank["tolerance"]:g}{mean}), of
+which screening takes differences at {taken}: the chance that the fewer samples bring counts too. Means over
+{len(found["prompts"])} prompts that nothing was trained on:
+
+{_shares(found)}"""
+
+
+def _shares(found: Mapping[str, Any]) -> str:
+    """How much of what an exact bank selects the other ways select, too."""
+    rows = [_row(title, found[way]) for way, title in WAYS.items()]
+    taken = found["screening"]["num_differences"]
+    rows.append(_row(f"screened: differences at {taken} samples", {**found["refined"], "rank_correlation": None}))
+    among = {one["among"]: one["share"] for one in found["recall_at_50"]}
+    return f"""| by gradients | rank correlation | k = 10 | 20 | 50 | 100 |
 |---|---|---|---|---|---|
 {chr(10).join(rows)}
 
 k columns: share of the k channels that both select (goal at 50: 0.95). Of the exact best 50, {among[100]:.3f} are among
-the first 100 by slopes, and {among[200]:.3f} among the first 200.{_known(found.get("known"))}
-
-![Agreement with the exact bank](images/banks.png)"""
+the first 100 by slopes, and {among[200]:.3f} among the first 200.{_known(found.get("known"))}"""
 
 
 def _known(found: Mapping[str, Any] | None) -> str:
