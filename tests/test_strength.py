@@ -82,7 +82,8 @@ def test_a_part_of_a_complete_edit_is_taken_for_the_sake_of_identity_alone() -> 
     assert whole.reason.startswith("the whole edit (")
     part = choose_strength(tried, keep_identity=0.85, complete=True)
     assert (part.index, part.goal_met) == (0, True)
-    assert part.reason.startswith("the gentlest, of 4 with a plain effect (")
+    assert part.reason.startswith("the gentlest, of those with a plain effect (")
+    assert "; 4 tried)" in part.reason
     assert choose_strength(tried[:2], keep_identity=0.7, complete=True).index == 0
 
 
@@ -135,7 +136,10 @@ def test_what_leads_too_far_astray_does_not_count_unless_there_is_nothing_else()
     assert choose_strength(tries, sideways=0.2, astray=3.0).index == 1  # and what is left is the reachable gain
     assert "100% of the reachable" in choose_strength(tries, sideways=0.2, astray=3.0).reason
     assert choose_strength(tries, sideways=0.2, astray=2.9).index == 0
-    assert choose_strength(tries[1:], sideways=0.2, astray=1.0).index == 1  # as if there were no limit
+    lost = choose_strength(tries[1:], sideways=0.2, astray=1.0)
+    assert lost.index == 1  # as if there were no limit, but it says so
+    assert lost.reason.startswith("every try leads far astray; ")
+    assert "astray" not in choose_strength(tries, sideways=0.2, astray=3.0).reason
     assert choose_strength(tries, keep_identity=1.0, astray=3.0).index == 0
     whole = [Candidate(strength=c.strength / 8, gain=c.gain, identity=c.identity, astray=c.astray) for c in tries]
     assert choose_strength(whole, astray=1.0, complete=True).index == 2

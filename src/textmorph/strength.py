@@ -99,6 +99,7 @@ def choose_strength(
     identities = [1.0 if c.identity is None else c.identity for c in candidates]
     most = float("inf") if astray is None or complete else astray
     found = [i for i, c in enumerate(candidates) if (c.astray or 0.0) <= most]
+    doubt = "" if found else "every try leads far astray; "
     found = found or list(range(len(candidates)))
     whole = [i for i in found if candidates[i].strength >= 1] if complete else []
     reachable = max(gains[i] for i in whole or found)
@@ -118,16 +119,16 @@ def choose_strength(
         index = min(plain, key=lambda i: (-worth(i), gentleness(i))) if priced else min(plain, key=gentleness)
         share = gains[index] / max(reachable, gains[index])
         which = "gentlest" if not priced else "one that gains most for what else it changes"
-        taken = f"the {which}, of {len(candidates)} with a plain effect" if index not in whole else "the whole edit"
+        taken = f"the {which}, of those with a plain effect" if index not in whole else "the whole edit"
         return Choice(
             index=index,
             goal_met=True,
-            reason=f"{taken} ({share:.0%} of the reachable CLIP gain)"
+            reason=f"{doubt}{taken} ({share:.0%} of the reachable CLIP gain; {len(candidates)} tried)"
             + _identity_part(candidates[index], keep_identity),
         )
     if reachable <= 0:
         index = min(kept or found, key=gentleness)
-        return Choice(index=index, goal_met=False, reason="no strength brings the picture closer to the words")
+        return Choice(index=index, goal_met=False, reason=f"{doubt}no strength brings the picture closer to the words")
     gaining = [i for i in kept if gains[i] > 0]
     if gaining:
         index = max(gaining, key=lambda i: (gains[i], -gentleness(i)[0]))
@@ -135,14 +136,14 @@ def choose_strength(
         return Choice(
             index=index,
             goal_met=False,
-            reason=f"a plain effect would cost more identity than allowed; this is the strongest that keeps it "
+            reason=f"{doubt}a plain effect would cost more identity than allowed; this is the strongest that keeps it "
             f"({share:.0%} of the reachable CLIP gain{_identity_part(candidates[index], keep_identity)})",
         )
     index = min(found, key=gentleness)
     return Choice(
         index=index,
         goal_met=False,
-        reason=f"no strength with an effect keeps identity at {keep_identity:g}; this one keeps most"
+        reason=f"{doubt}no strength with an effect keeps identity at {keep_identity:g}; this one keeps most"
         + _identity_part(candidates[index], keep_identity),
     )
 
