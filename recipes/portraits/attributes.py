@@ -193,7 +193,12 @@ def columns(uniform: Floats) -> dict[str, NDArray[Any]]:
 
 def sample_columns(num: int, *, seed: int) -> dict[str, NDArray[Any]]:
     """Columns of `num` portraits drawn from the prior."""
-    return columns(np.random.default_rng(seed).random((num, len(ATTRIBUTES))))
+    return columns(sample_uniform(num, seed=seed))
+
+
+def sample_uniform(num: int, *, seed: int) -> Floats:
+    """The uniform numbers that `sample_columns` makes records of, [num, len(ATTRIBUTES)]."""
+    return np.random.default_rng(seed).random((num, len(ATTRIBUTES)))
 
 
 def vary(

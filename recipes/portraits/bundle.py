@@ -40,8 +40,7 @@ ORIGIN = {
 
 
 def write_bundle() -> None:
-    """Write the networks of the domain, the judges, samples and domain.toml."""
-    JUDGES.mkdir(parents=True, exist_ok=True)
+    """Write the networks of the domain, samples and domain.toml."""
     write_generator_and_clip()
     trained = encoder.load_trained_encoder()
     bring_within_half(trained)
@@ -49,12 +48,19 @@ def write_bundle() -> None:
     _network(DOMAIN / "identity.safetensors", identity.load_identity_net("identity"), "identity", "ir_se")
     if _trained("witness"):
         clip.export("witness", DOMAIN / "witness")
-    _network(JUDGES / "identity.safetensors", identity.load_identity_net("identity_judge"), "identity", "ir_se")
-    _network(JUDGES / "attributes.safetensors", judge.load_judge(), "judge", "attributes")
     write_samples()
     write_toml()
     size = sum(f.stat().st_size for f in DOMAIN.rglob("*") if f.is_file())
     print(f"{DOMAIN}: {size / 1e6:.1f} MB")
+
+
+def write_judges() -> None:
+    """Write the judges that this run folder has trained; one that it has not stays as it is."""
+    JUDGES.mkdir(parents=True, exist_ok=True)
+    if _trained("identity_judge"):
+        _network(JUDGES / "identity.safetensors", identity.load_identity_net("identity_judge"), "identity", "ir_se")
+    if _trained("judge"):
+        _network(JUDGES / "attributes.safetensors", judge.load_judge(), "judge", "attributes")
 
 
 def write_generator_and_clip() -> None:

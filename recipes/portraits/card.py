@@ -30,7 +30,7 @@ def write_card(report: dict[str, Any]) -> None:
     stages = report["training"]
     training = "\n".join(f"| {s} | {t['steps']:,} | {t['minutes']} | {t['device']} |" for s, t in stages.items())
     on_cpu = all(stage["device"] == "CPU" for stage in stages.values())
-    machine = "Two CPU cores, one thread per stage, two stages at a time. " if on_cpu else ""
+    machine = "Two CPU cores: two stages at a time, of one thread each, or one of two. " if on_cpu else ""
     goals = "\n".join(
         f"| {name} | {g['value']} | {g['goal']} | {'yes' if g['met'] else '**no**'} |"
         for name, g in report["goals"].items()

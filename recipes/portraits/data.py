@@ -75,6 +75,11 @@ def records(name: str, num: int | None = None) -> tuple[dict[str, NDArray[Any]],
     return cols, None
 
 
+def uniform(name: str, num: int) -> NDArray[np.float64]:
+    """The uniform numbers behind the first records of a set of independent portraits, [num, attributes]."""
+    return A.sample_uniform(SIZES[name], seed=_SEEDS[name])[:num]
+
+
 def prepare(chunk: int = 5000) -> None:
     """Render every set that is not there yet, about 5 ms a picture and core at 128 px; stopped, it goes on."""
     folder = RUNS / "data"

@@ -15,6 +15,7 @@ from functools import cache, partial
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -303,6 +304,16 @@ def uniform_from_z(z: Tensor) -> Tensor:
     z = z * (z.square().mean(dim=1, keepdim=True) + 1e-8).rsqrt()
     uniform: Tensor = 0.5 * (1 + torch.erf(z[:, : len(A.ATTRIBUTES)].double() / math.sqrt(2)))
     return uniform
+
+
+def z_from_uniform(uniform: NDArray[np.float64], z_dim: int) -> Tensor:
+    """The other way round: a z [B, z_dim] that stands for uniform numbers [B, attributes].
+
+    The coordinates that say nothing are alike, and bring z to the length that the mapping network brings it to.
+    """
+    told = math.sqrt(2) * torch.erfinv(torch.from_numpy(uniform * 2 - 1))
+    left = (z_dim - told.square().sum(dim=1, keepdim=True)).clamp_min(0) / (z_dim - told.shape[1])
+    return torch.cat([told, left.sqrt().expand(-1, z_dim - told.shape[1])], dim=1).float()
 
 
 def mapping_loss(basis: AttributeBasis, w: Tensor, target: Tensor, *, sharp: bool = True) -> Tensor:

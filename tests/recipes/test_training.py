@@ -15,7 +15,14 @@ from recipes.portraits import attributes as A
 from recipes.portraits import captions, clip
 from recipes.portraits.details import detail_mask, unpack
 from recipes.portraits.encoder import record_loss
-from recipes.portraits.generator import AttributeBasis, Pair, StyleSteps, regression_loss, uniform_from_z
+from recipes.portraits.generator import (
+    AttributeBasis,
+    Pair,
+    StyleSteps,
+    regression_loss,
+    uniform_from_z,
+    z_from_uniform,
+)
 from recipes.portraits.mapping import Signal, Wires, through, wire
 from recipes.portraits.render import render
 from recipes.portraits.training import WEIGHTS_ALONE, Average, learning_rate, train
@@ -175,6 +182,13 @@ def test_uniform_from_z_is_uniform() -> None:
     u = uniform_from_z(z).numpy()
     assert u.shape == (20_000, len(A.ATTRIBUTES))
     assert np.allclose(np.quantile(u, [0.1, 0.5, 0.9], axis=0), np.array([[0.1], [0.5], [0.9]]), atol=0.02)
+
+
+def test_z_from_uniform_is_the_way_back() -> None:
+    u = np.random.default_rng(0).random((500, len(A.ATTRIBUTES)))
+    z = z_from_uniform(u, 256)
+    assert np.allclose(uniform_from_z(z).numpy(), u, atol=1e-5)
+    torch.testing.assert_close(z.square().mean(dim=1), torch.ones(500))
 
 
 def test_finishing_a_class_state_equals_the_vision_tower() -> None:

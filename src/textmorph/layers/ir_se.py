@@ -74,16 +74,17 @@ class IRSE(nn.Module):
     Args:
         widths: channels of each stage; the stem has those of the first. IR-SE-50: 64, 128, 256, 512.
         blocks: residual blocks of each stage, at least one. IR-SE-50: 3, 4, 14, 3.
+        channels: of the image, C.
 
     State dict: `input_layer.{0 conv, 1 norm, 2 PReLU}` and `body.{i}`, the blocks of all stages counted through, each
     with `residual.{0..5}` and, where the width changes, `shortcut.{0, 1}`.
     """
 
-    def __init__(self, widths: Sequence[int], blocks: Sequence[int]) -> None:
+    def __init__(self, widths: Sequence[int], blocks: Sequence[int], *, channels: int = 3) -> None:
         super().__init__()
         stem = widths[0]
         self.input_layer = nn.Sequential(
-            nn.Conv2d(3, stem, 3, padding=1, bias=False), nn.BatchNorm2d(stem), PReLU(stem)
+            nn.Conv2d(channels, stem, 3, padding=1, bias=False), nn.BatchNorm2d(stem), PReLU(stem)
         )
         inputs = [stem, *widths[:-1]]
         self.body = nn.ModuleList(
@@ -94,7 +95,7 @@ class IRSE(nn.Module):
         self.stage_ends = tuple(sum(blocks[: stage + 1]) - 1 for stage in range(len(blocks)))
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """Image [B, 3, H, W] → the features at the end of each stage n = 1, 2, …, [B, widths[n-1], H/2ⁿ, W/2ⁿ]."""
+        """Image [B, C, H, W] → the features at the end of each stage n = 1, 2, …, [B, widths[n-1], H/2ⁿ, W/2ⁿ]."""
         x = self.input_layer(x)
         ends = []
         for i, block in enumerate(self.body):
