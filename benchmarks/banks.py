@@ -136,8 +136,11 @@ class Banks:
         generator: Any = self.generator
         prober, shard = self.prober, self.prober.channels[:SHARD]
         short = self.short_prober()
+        taken = self.options | {"batch_size": 64}
         some = torch.cat([self.prober.channels[first : first + 4] for first, _ in bank_shards(self.plan)[::8]])
-        screen = Screen(self.generator, self.embedder, Screening(num_samples=16), batch_size=64, **self.options)
+        how = Screening(num_samples=16)
+        screen = Screen(self.generator, self.embedder, how, **taken)
+        half = Screen(self.generator, self.embedder, how, autocast=torch.bfloat16, **taken)
         styles, basis = screen.prober.styles[:8], F.normalize(torch.randn(8, self.shifts.shape[1]), dim=1)
 
         def plain() -> None:
@@ -153,8 +156,11 @@ class Banks:
             "exact_render": (lambda: exact(prober), 2 * 8 * len(some)),
             "exact_render_bfloat16": (lambda: exact(short), 2 * 8 * len(some)),
             "one_channel_render": (lambda: prober.differences(shard[:1], 8), 16),
+            "one_channel_render_bfloat16": (lambda: short.differences(shard[:1], 8), 16),
             "slope": (lambda: screen._pass(styles, basis[:1], None), 8),
             "slopes_8": (lambda: screen._pass(styles, basis, None), 8),
+            "slope_bfloat16": (lambda: half._pass(styles, basis[:1], None), 8),
+            "slopes_8_bfloat16": (lambda: half._pass(styles, basis, None), 8),
         }
         found = {}
         for name, (run, count) in cases.items():
@@ -278,34 +284,48 @@ def halves(units: Tensor, shifts: Tensor) -> dict[str, Any]:
     return {"samples_each": units.shape[1] // 2, **compared(odd, even)}
 
 
-def costs(times: dict[str, Any], channels: int) -> dict[str, Any]:
+def costs(times: dict[str, Any], channels: int, given: dict[str, Any] | None = None) -> dict[str, Any]:
     """Seconds of each way from the times of its parts: of a whole bank, and of the first text, 50 channels wanted.
 
-    Banks are those of the paper, of 100 samples.
+    Banks are those of the paper, of 100 samples; the plain definition is always in float32.
+
+    Args:
+        given: what the stage `given` found: adds `compared`, the screening that it held against the domain's bank, in
+            its precision, and the plain definition of a bank of as many samples.
     """
     second = {name: figures["median"] for name, figures in times.items()}
-    backward = (second["slopes_8"] - second["slope"]) / 7
-    renders = 2 * channels * DEFINED_AT
-    plain = renders * second["plain_render"]
+    plain = 2 * channels * DEFINED_AT * second["plain_render"]
     out: dict[str, Any] = {"plain": plain}
-    for name in ("exact_render", "exact_render_bfloat16"):
-        out[name.replace("_render", "")] = {
-            "seconds": renders * second[name], "plain_over_this": second["plain_render"] / second[name],
-        }  # fmt: skip
-    for name, how in PRESETS.items():
-        forward = second["slope"] - backward
-        seen = max(0, max(how.num_samples, 2 * how.sketch) - how.num_samples) * forward
-        sketch = how.num_lengths * (forward + how.sketch * backward) + seen
-        slopes = how.num_samples * second["slope"]
-        probed = min(how.most, int(how.candidates * 50))
-        differences = 2 * how.num_differences * probed * second["one_channel_render"]
-        first = sketch + slopes + differences
-        out[name] = {
-            "sketch": sketch, "slopes": slopes, "differences": differences, "first_text": first,
-            "next_text_at_most": slopes + differences, "plain_over_sketch": plain / sketch,
-            "plain_over_first_text": plain / first,
-        }  # fmt: skip
+    for short in ("", "_bfloat16"):
+        seconds = 2 * channels * DEFINED_AT * second[f"exact_render{short}"]
+        out[f"exact{short}"] = {"seconds": seconds, "plain_over_this": plain / seconds}
+        for name, how in PRESETS.items():
+            out[name + short] = _screening_costs(second, how, short, plain)
+    if given is not None:
+        num, precision = given["bank"]["num_samples"], given["bank"]["autocast"]
+        plain_bank = 2 * channels * num * second["plain_render"]
+        compared_to = _screening_costs(
+            second, Screening(**given["screening"]), f"_{precision}" if precision else "", plain_bank
+        )
+        out["compared"] = {"plain": plain_bank, **compared_to}
     return out
+
+
+def _screening_costs(second: dict[str, float], how: Screening, short: str, plain: float) -> dict[str, float]:
+    """Seconds of a screening's parts, and how many times less they are than the plain definition."""
+    backward = (second[f"slopes_8{short}"] - second[f"slope{short}"]) / 7
+    forward = second[f"slope{short}"] - backward
+    seen = max(0, 2 * how.sketch - how.num_samples) * forward
+    sketch = how.num_lengths * (forward + how.sketch * backward) + seen
+    slopes = how.num_samples * second[f"slope{short}"]
+    probed = min(how.most, int(how.candidates * 50))
+    differences = 2 * how.num_differences * probed * second[f"one_channel_render{short}"]
+    first = sketch + slopes + differences
+    return {
+        "sketch": sketch, "slopes": slopes, "differences": differences, "first_text": first,
+        "next_text_at_most": slopes + differences, "plain_over_sketch": plain / sketch,
+        "plain_over_first_text": plain / first,
+    }  # fmt: skip
 
 
 def channels_stage(banks: Banks) -> dict[str, Any] | None:
@@ -408,8 +428,7 @@ def adaptive_stage(banks: Banks, *, num: int = 40, samples: int = 48) -> dict[st
 
 def times_stage(banks: Banks) -> dict[str, Any]:
     """What the parts take, and what each way comes to."""
-    found = banks.times()
-    return {"seconds": found, "costs": costs(found, len(banks.prober.channels))}
+    return {"seconds": banks.times(), "channels": len(banks.prober.channels)}
 
 
 def _recall(found: Tensor, exact: Tensor, count: int, among: int) -> dict[str, float]:
@@ -507,6 +526,8 @@ def main(words: Sequence[str] | None = None) -> None:
         if stage == "judges":  # each choice of ways for itself, and each bank
             name = "_".join([stage, *arguments.judged, str(found["bank"]["num_samples"])])
         results[name] = {"about": about_run(), "generator": fingerprint(banks.generator), **found}
+        if timed := results.get("times"):
+            timed["costs"] = costs(timed["seconds"], timed["channels"], results.get("given"))
         arguments.results.parent.mkdir(parents=True, exist_ok=True)
         write_bytes(arguments.results, (json.dumps(results, indent=1) + "\n").encode(), overwrite=True)
     print(arguments.results)

@@ -67,7 +67,18 @@ exact bank {_time(exact["seconds"])} ({exact["plain_over_this"]:.1f} times less)
 ({short["plain_over_this"]:.1f}); a bank for all texts by gradients {_time(screen["sketch"])}
 ({screen["plain_over_sketch"]:.0f} times less than the plain one); screened, with the differences of a first text's best
 candidates, {_time(screen["first_text"])} ({screen["plain_over_first_text"]:.0f} times less; goal: 30); a first text
-without a bank {_time(none["first_text"])}, each further one {_time(none["next_text_at_most"])} at most."""
+without a bank {_time(none["first_text"])}, each further one {_time(none["next_text_at_most"])} at most.{_compared(costs)}"""
+
+
+def _compared(costs: Mapping[str, Any]) -> str:
+    """The cost of what the agreement below was measured for."""
+    if "compared" not in costs:
+        return ""
+    same = costs["compared"]
+    return f"""
+
+What is compared next, samples and precision of both alike, costs {_time(same["first_text"])} for a first text where the plain
+definition takes {_time(same["plain"])}: {same["plain_over_first_text"]:.0f} times less (goal: 30)."""
 
 
 def _agreement(found: Mapping[str, Any] | None) -> str:

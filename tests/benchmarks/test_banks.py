@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -77,17 +78,29 @@ def test_costs_are_counted_from_the_times_of_the_parts(monkeypatch: pytest.Monke
         "plain_render": 1.0, "exact_render": 0.5, "exact_render_bfloat16": 0.25, "one_channel_render": 0.5,
         "slope": 3.0, "slopes_8": 17.0,  # forward 1, backward 2
     }  # fmt: skip
-    found = B.costs({name: {"median": value} for name, value in second.items()}, 1000)
+    second |= {f"{name}_bfloat16": value / 2 for name, value in second.items() if "render_" not in name}
+    times = {name: {"median": value} for name, value in second.items()}
+    given = {
+        "bank": {"num_samples": 24, "autocast": "bfloat16"},
+        "screening": asdict(Screening(num_samples=24, num_lengths=24, sketch=12, num_differences=24, most=200)),
+    }
+    found = B.costs(times, 1000, given)
     assert found["plain"] == 200_000
     assert found["exact"] == {"seconds": 100_000, "plain_over_this": 2}
     assert found["none"]["sketch"] == 8 * (1 + 32 * 2)
     assert found["none"]["slopes"] == 64 * 3
     assert found["none"]["differences"] == 2 * 4 * 64 * 0.5
+    assert found["none_bfloat16"]["first_text"] == found["none"]["first_text"] / 2
+    assert found["compared"]["plain"] == 48_000
+    assert found["compared"]["differences"] == 2 * 24 * 100 * 0.25
+    assert found["compared"]["first_text"] == 24 * (0.5 + 12) + 24 * 1.5 + 1200
+    assert found["compared"]["plain_over_first_text"] == 48_000 / found["compared"]["first_text"]
+    assert "compared" not in B.costs(times, 1000)
 
 
 def test_the_parts_are_timed(domain: Path, tmp_path: Path) -> None:
     banks = B.Banks(str(domain), tmp_path, 8, seconds=None, num_texts=2)
     found = B.times_stage(banks)
     assert all(0 < case["fastest"] <= case["median"] <= case["slowest"] for case in found["seconds"].values())
-    assert found["costs"]["plain"] > 0
+    assert B.costs(found["seconds"], found["channels"])["plain"] > 0
     assert len(banks.prompts) == 2
