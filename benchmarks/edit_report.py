@@ -178,8 +178,8 @@ _READING = (
     "taken off for leading beyond the corpus, how far astray a try may lead, how many pictures the SVM tells apart, "
     "and that optimisation is led back to its start (how much, and at what price for what else changes) and taken "
     "whole; but these were looked for because earlier runs on the portraits of this page had missed the aim, or looked "
-    "ill. Figures that this page had before that classifier was trained anew cannot be compared with these: trained too "
-    "briefly, it saw no more than 86.5 % of the wishes in portraits that are drawn with them."
+    "ill. Figures that this page had before that classifier was trained anew cannot be compared with these: trained "
+    "too briefly, it saw no more than 86.5 % of the wishes in portraits that are drawn with them."
 )
 
 
