@@ -288,7 +288,11 @@ def main(words: Sequence[str] | None = None) -> None:
     add("--beside", default="drawn,global,optimize", help="other ways, or nothing (default: drawn,global,optimize)")
     add("--beside-only", action="store_true", help="the other methods again, beside the mappers of mappers.json")
     add("--add", action="store_true", help="keep what mappers.json tells of other wishes, measured before")
-    add("--ablations", action="store_true", help="also train the variants of the paper's App. A")
+    add(
+        "--ablations",
+        action="store_true",
+        help="also train the variants of the paper's App. A (else earlier ones are kept)",
+    )
     add("--ablation-steps", type=int, default=300, help="of each (default: 300)")
     add("--variants", default=",".join(ABLATIONS), help="which ablations")
     add("--set", action="append", default=[], metavar="FIELD=JSON", help="a field of all trainings; repeatable")
@@ -336,24 +340,27 @@ def publish(bench: Bench, arguments: argparse.Namespace, overrides: Mapping[str,
     shop = Shop(bench=bench, folder=arguments.runs, num_latents=arguments.num_latents, overrides=overrides)
     told, pictures = benchmark(shop, wishes, USUAL)
     path = arguments.results / "mappers.json"
-    if arguments.add and path.is_file():
+    before = json.loads(path.read_text()) if path.is_file() else {}
+    about = about_run() | {"judges": bench.judges.fingerprints, "portraits": bench.settings.portraits}
+    if arguments.add and before:
         made = told["usual"]["wishes"]
-        before = json.loads(path.read_text())
         earlier = before["mappers"]["usual"]["wishes"]
         kept = {key: {"commit": before["about"]["commit"]} | earlier[key] for key in earlier if key not in made}
         told["usual"]["wishes"] = kept | made
         wishes = list(told["usual"]["wishes"])
     others = beside(bench, wishes, arguments.beside.split(",")) if arguments.beside else {}
-    ablations: dict[str, Any] = {}
+    ablations: dict[str, Any] = before.get("ablations", {})
+    ablations_about = before.get("ablations_about", before.get("about"))
     if arguments.ablations:
         chosen = {name: ABLATIONS[name] for name in arguments.variants.split(",")}
         short = replace(
             shop, folder=shop.folder / "ablations", overrides={**overrides, "steps": arguments.ablation_steps}
         )
         ablations, _ = benchmark(short, [key for key in wishes if key in ABLATED], chosen)
+        ablations_about = about
     found = {
-        "about": about_run() | {"judges": bench.judges.fingerprints, "portraits": bench.settings.portraits},
-        "mappers": told, "beside": others, "ablations": ablations, "goals": goals(told["usual"]["wishes"]),
+        "about": about, "mappers": told, "beside": others, "goals": goals(told["usual"]["wishes"]),
+        "ablations": ablations, "ablations_about": ablations_about if ablations else None,
     }  # fmt: skip
     for folder in (arguments.results, arguments.images):
         folder.mkdir(parents=True, exist_ok=True)

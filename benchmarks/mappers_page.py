@@ -143,9 +143,14 @@ def _alike(found: Results) -> str:
 
 
 def _ablations(found: Results) -> str:
-    made = found.get("mappers", {}).get("ablations")
+    mappers = found.get("mappers", {})
+    made = mappers.get("ablations")
     if not made:
         return "The paper's ablations have not been run."
+    seen = [
+        told.get("judges", {}).get("attributes") for told in (mappers["about"], mappers.get("ablations_about") or {})
+    ]
+    earlier = "" if len({*seen}) == 1 else ", seen by the attribute classifier before the present one"
     keys = list(next(iter(made.values()))["wishes"])
     steps = next(iter(made.values()))["wishes"][keys[0]]["options"]["steps"]
     head = "".join(f" {key}: hit | leak | identity |" for key in keys)
@@ -154,7 +159,7 @@ def _ablations(found: Results) -> str:
         cells = " | ".join(_figures(one["wishes"][key]) for key in keys if key in one["wishes"])
         lines.append(f"| {one['title']} | {cells} |")
     table = "\n".join(lines)
-    return f"""The paper's ablations (App. A) and choices of our own, shorter, {steps} steps each:
+    return f"""The paper's ablations (App. A) and choices of our own, shorter, {steps} steps each{earlier}:
 
 {table}"""
 

@@ -62,6 +62,8 @@ def test_it_trains_measures_and_writes(bench: Bench, tmp_path: Path, capsys: pyt
     assert "The other methods: commit" in (tmp_path / "results" / "mappers.md").read_text()
     arguments.wishes, arguments.add, arguments.ablations = "old", True, False
     added = publish(bench, arguments, overrides)
+    assert added["ablations"] == told["ablations"]  # not run again, and kept
+    assert added["ablations_about"]["judges"] == bench.judges.fingerprints
     assert set(added["mappers"]["usual"]["wishes"]) == set(added["beside"]["drawn"]) == {"purple", "old"}
     assert added["mappers"]["usual"]["wishes"]["purple"] == mapper["usual"]["wishes"]["purple"]
     assert {name.split()[0] for name in added["goals"]} == {"purple", "old"}

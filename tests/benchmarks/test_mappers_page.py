@@ -52,3 +52,8 @@ def test_ablations_stand_in_a_table_once_they_were_run() -> None:
     assert len(rows) == 2
     assert all(row.count("|") == 2 + 3 * len(usual["wishes"]) for row in rows)
     assert "have not been run" not in page
+    mappers = found["mappers"]
+    mappers["ablations_about"] = mappers["about"]
+    assert "before the present one" not in figures(found)
+    mappers["ablations_about"] = {"judges": {"attributes": "another"}}
+    assert "seen by the attribute classifier before the present one:" in figures(found)
