@@ -250,7 +250,8 @@ def markdown(found: Mapping[str, Any]) -> str:
     for key, figures in found["mappers"]["usual"]["wishes"].items():
         lines.append(f"| {key} | {figures['consistency']['mean']:.3f} | {figures['consistency']['std']:.3f} |")
     if found["ablations"]:
-        lines += ["", "Ablations:", "", "| variant | wish | hit | leak | identity | held-out loss |"]
+        earlier = " (seen by the attribute classifier before the present one)" if earlier_judge(found) else ""
+        lines += ["", f"Ablations{earlier}:", "", "| variant | wish | hit | leak | identity | held-out loss |"]
         lines.append("|---|---|---|---|---|---|")
         for told in found["ablations"].values():
             for key, figures in told["wishes"].items():
@@ -265,6 +266,12 @@ def sheet(shop: Shop, pictures: Mapping[str, Tensor]) -> Any:
     rows = {"inverted": shop.bench.sitters.images["inverted"][:PICTURES], **pictures}
     images = torch.cat([row.cpu() for row in rows.values()])
     return contact_sheet(images, columns=len(images) // len(rows), row_titles=list(rows))
+
+
+def earlier_judge(found: Mapping[str, Any]) -> bool:
+    """Whether the ablations that mappers.json keeps were seen by another attribute classifier than the mappers."""
+    told = (found["about"], found.get("ablations_about") or {})
+    return len({about.get("judges", {}).get("attributes") for about in told}) > 1
 
 
 def _mean(figures: Mapping[str, Any], name: str) -> float | None:

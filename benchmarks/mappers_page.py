@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from .mappers import earlier_judge
+
 PAGE = Path("docs/mappers.md")
 RESULTS = Path("benchmarks/results")
 BEGIN, END = "<!-- figures: benchmarks/mappers_page.py -->", "<!-- end of figures -->"
@@ -147,10 +149,7 @@ def _ablations(found: Results) -> str:
     made = mappers.get("ablations")
     if not made:
         return "The paper's ablations have not been run."
-    seen = [
-        told.get("judges", {}).get("attributes") for told in (mappers["about"], mappers.get("ablations_about") or {})
-    ]
-    earlier = "" if len({*seen}) == 1 else ", seen by the attribute classifier before the present one"
+    earlier = ", seen by the attribute classifier before the present one" if earlier_judge(mappers) else ""
     keys = list(next(iter(made.values()))["wishes"])
     steps = next(iter(made.values()))["wishes"][keys[0]]["options"]["steps"]
     head = "".join(f" {key}: hit | leak | identity |" for key in keys)
