@@ -266,7 +266,7 @@ def build_bank(
         max_resolution, to_rgb: which layers are probed, see `StyleLayout.mask`.
         resolution: of the renders; None takes the smallest that the embedder and the probed layers need.
         batch_size: renders at once; None takes what the free memory holds. Out of memory, it is halved.
-        autocast: run both networks in this lower precision. Rounding hides small effects.
+        autocast: run the generator in this lower precision; what it draws is seen in float32.
         tolerance: stop probing a channel when the direction of its effect is known to this angle (its sine), see
             `probing.angle_error`; N is then the most. None probes every channel N times.
         compiled: let `torch.compile` record CUDA graphs of the generator; on a GPU only.

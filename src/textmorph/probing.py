@@ -269,12 +269,13 @@ class Prober:
                     image = self.generator(latent, resolution=self.plan["resolution"])
                 else:
                     image = self._finish(paused[rows[part]], latent)
-                return self.embedder.embed_image(image).float()
+            return self.embedder.embed_image(image.float()).float()
 
         features = torch.cat(halving(embed, len(rows), self.plan["batch_size"]))
         return unit_differences(features.view(*probes.shape[:3], -1))
 
     def _precision(self) -> torch.autocast:
+        """For the generator. The embedder is cheap beside it, and a small effect is less than its rounding."""
         short = PRECISIONS.get(self.plan["autocast"])
         return torch.autocast(self.styles.device.type, short, enabled=short is not None)
 

@@ -277,7 +277,8 @@ class Screen:
             short = PRECISIONS.get(self.plan["autocast"])
             with torch.enable_grad(), torch.autocast(style.device.type, short, enabled=short is not None):
                 image = self.generator(Latent(style, "s"), resolution=self.plan["resolution"])
-                embedding = self.embedder.embed_image(image).float()
+            with torch.enable_grad():
+                embedding = self.embedder.embed_image(image.float()).float()
                 along = embedding @ directions.t().to(embedding)  # [b, m]
             slopes = []
             for i in range(len(directions)):

@@ -122,10 +122,14 @@ def has_gradient(*tensors: Tensor | None) -> bool:
 
 
 def modulated_to_rgb(x: Tensor, weight: Tensor, style: Tensor) -> Tensor:
-    """Modulated 1×1 convolution without demodulation: [B, C, H, W] → [B, 3, H, W], one matrix product per sample."""
-    pixels = _nhwc(x).flatten(1, 2)  # [B, HW, C]
-    colours = (weight[:, :, 0, 0] * style[:, None]).to(x.dtype)  # [B, 3, C]
-    rgb = pixels @ colours.transpose(1, 2)  # [B, HW, 3]
+    """Modulated 1×1 convolution without demodulation: [B, C, H, W] → [B, 3, H, W], one matrix product per sample.
+
+    In the numbers of the weight, whatever an autocast says: bfloat16 has eight bits, and colours would show it.
+    """
+    with torch.autocast(x.device.type, enabled=False):
+        pixels = _nhwc(x).flatten(1, 2).to(weight.dtype)  # [B, HW, C]
+        colours = weight[:, :, 0, 0] * style[:, None]  # [B, 3, C]
+        rgb = pixels @ colours.transpose(1, 2)  # [B, HW, 3]
     return _nchw(rgb.view(len(x), *x.shape[2:], -1))
 
 
