@@ -60,13 +60,24 @@ class Banks:
     """
 
     def __init__(
-        self, domain: str, folder: Path, num: int, seconds: float | None, *, num_texts: int = len(TASKS)
+        self,
+        domain: str,
+        folder: Path,
+        num: int,
+        seconds: float | None,
+        *,
+        num_texts: int = len(TASKS),
+        precision: str = "float32",
     ) -> None:
         self.editor = Editor.from_pretrained(domain, device="cpu")
         self.generator, self.embedder = self.editor.generator, self.editor.embedder
         psi, to_rgb = self.editor.domain.truncation_or(0.7), self.editor.domain.to_rgb
-        self.options: dict[str, Any] = {"truncation": psi, "to_rgb": to_rgb}
-        kind = "" if (psi, to_rgb) == (0.7, False) else f"-{psi:g}{'-to-rgb' if to_rgb else ''}"
+        bank = self.editor.domain.bank
+        seed = 0 if bank is None else bank.info["seed"]
+        self.options: dict[str, Any] = {
+            "truncation": psi, "to_rgb": to_rgb, "seed": seed, "autocast": PRECISIONS.get(precision),
+        }  # fmt: skip
+        kind = f"-{psi:g}{'-to-rgb' if to_rgb else ''}-{seed}-{precision}"
         self.folder = folder / f"{fingerprint(self.generator)}-{fingerprint(self.embedder)}{kind}"
         self.num, self.end = num, None if seconds is None else time.monotonic() + seconds
         templates = self.editor.domain.sentences

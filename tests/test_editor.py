@@ -583,8 +583,8 @@ def screens(monkeypatch: pytest.MonkeyPatch) -> None:
     from textmorph.screening import Screening
 
     small = Screening(num_samples=4, num_lengths=2, sketch=4, num_differences=2)
-    monkeypatch.setattr("textmorph.screening.PRESETS", {"none": small, "screen": small})
-    monkeypatch.setattr("textmorph.screening._SCREENS", {})
+    monkeypatch.setattr("textmorph.bank_choice.PRESETS", {"none": small, "screen": small})
+    monkeypatch.setattr("textmorph.bank_choice._SCREENS", {})
     monkeypatch.setattr("textmorph.channel_bank._BANKS", {})
 
 

@@ -8,12 +8,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from textmorph.bank_choice import direction_for, find_bank, screen_for
 from textmorph.channel_bank import ChannelBank, build_bank, recall, remember
 from textmorph.errors import BankMismatchError, EmptyDirectionError, OptionError
 from textmorph.generators.stylegan2 import StyleGAN2
 from textmorph.latents import Latent
 from textmorph.probing import probe_styles
-from textmorph.screening import Screen, Screening, direction_for, find_bank, main_directions, screen_for
+from textmorph.screening import Screen, Screening, main_directions
 
 from .toys import ToyEmbedder, toy_generator
 
@@ -115,7 +116,44 @@ def test_no_more_than_the_best_are_probed(generator: StyleGAN2, embedder: ToyEmb
     assert found.direction(shift, num_channels=8).count_nonzero() == 8
     first = found.first_order(shift)[0].abs()
     best = found.channels[first.argsort(descending=True)[:3]]
-    assert set(found._differences) == set(best.tolist())
+    assert set(found._differences) == {(channel, 0) for channel in best.tolist()}
+
+
+def raced(generator: StyleGAN2, embedder: ToyEmbedder, **numbers: object) -> Screen:
+    """Turns of two samples, of eight."""
+    how = Screening(num_samples=8, num_lengths=8, sketch=16, candidates=100, num_differences=8, defined_at=8)
+    return screen(generator, embedder, Screening(**{**asdict(how), **numbers}), batch_size=4)
+
+
+def test_who_cannot_be_wanted_any_more_is_left_alone(
+    generator: StyleGAN2, embedder: ToyEmbedder, shift: Tensor
+) -> None:
+    """The race finds the channels that a bank finds, with fewer differences."""
+    passes: list[int] = []
+    found = raced(generator, embedder)
+    measured = found.relevance(shift, num_channels=6, progress=lambda done, total: passes.append(done))
+    bank = build_bank(generator, embedder, num_samples=8, num_statistics=64)
+    expected = bank.effects @ shift
+    best = expected.abs().topk(6).indices
+    assert set(measured.abs().topk(6).indices.tolist()) == set(best.tolist())
+    torch.testing.assert_close(measured[best], expected[best], atol=2e-4, rtol=0)  # they went all the way
+    probed = [sum(1 for channel, _ in found._differences if channel == one) for one in found.channels.tolist()]
+    assert max(probed) == 4
+    assert min(probed) == 1
+    assert sum(probed) < 0.7 * 4 * len(probed)
+    assert passes[-1] == 8 * 2 + 8 * 17 + 2 * 2 * sum(probed)
+
+
+def test_a_channel_known_well_enough_is_left_as_a_bank_leaves_it(
+    generator: StyleGAN2, embedder: ToyEmbedder, shift: Tensor
+) -> None:
+    found = raced(generator, embedder, tolerance=0.6)
+    measured = found.relevance(shift, num_channels=6)
+    bank = build_bank(generator, embedder, num_samples=8, num_statistics=64, tolerance=0.6, batch_size=4)
+    assert bank.info["mean_samples"] < 8
+    expected = bank.effects @ shift
+    best = expected.abs().topk(6).indices
+    torch.testing.assert_close(measured[best], expected[best], atol=2e-4, rtol=0)
 
 
 def test_what_was_asked_before_changes_no_bit(generator: StyleGAN2, embedder: ToyEmbedder, shift: Tensor) -> None:
@@ -123,6 +161,10 @@ def test_what_was_asked_before_changes_no_bit(generator: StyleGAN2, embedder: To
     fresh, used = (screen(generator, embedder, small) for _ in range(2))
     used.relevance(-shift.flip(0), num_channels=7)
     used.relevance(shift, num_channels=2)
+    assert torch.equal(used.relevance(shift, num_channels=5), fresh.relevance(shift, num_channels=5))
+    fresh, used = (raced(generator, embedder) for _ in range(2))
+    used.relevance(-shift.flip(0), num_channels=3)
+    used.relevance(shift, threshold=0.1)
     assert torch.equal(used.relevance(shift, num_channels=5), fresh.relevance(shift, num_channels=5))
 
 
@@ -221,9 +263,9 @@ def test_the_choice_decides_where_channels_come_from(
     generator: StyleGAN2, embedder: ToyEmbedder, bank: ChannelBank, shift: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("textmorph.channel_bank._BANKS", {})
-    monkeypatch.setattr("textmorph.screening._SCREENS", {})
+    monkeypatch.setattr("textmorph.bank_choice._SCREENS", {})
     small = Screening(num_samples=4, num_lengths=2, sketch=4, num_differences=2)
-    monkeypatch.setattr("textmorph.screening.PRESETS", {"none": small, "screen": small})
+    monkeypatch.setattr("textmorph.bank_choice.PRESETS", {"none": small, "screen": small})
     wanted = {"num_channels": 5, "threshold": None, "relevance": "cosine", "max_resolution": 128, "to_rgb": False}
     by_bank, made = direction_for(shift, generator, embedder, bank=bank, **wanted)
     assert made == bank.info
@@ -259,14 +301,16 @@ def test_build_makes_a_bank_and_remembers_it(embedder: ToyEmbedder, monkeypatch:
 def test_a_screen_is_kept_for_the_next_text(
     generator: StyleGAN2, embedder: ToyEmbedder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("textmorph.screening._SCREENS", {})
+    monkeypatch.setattr("textmorph.bank_choice._SCREENS", {})
     one = screen_for(generator, embedder, "none")
     assert screen_for(generator, embedder, "none") is one
     assert screen_for(generator, embedder, "none", to_rgb=True) is not one
     assert screen_for(generator, embedder, "screen") is not one
 
 
-@pytest.mark.parametrize("numbers", [{"sketch": 0}, {"num_samples": 4}, {"num_differences": 9}, {"candidates": 0.5}])
+@pytest.mark.parametrize(
+    "numbers", [{"sketch": 0}, {"num_samples": 4}, {"num_differences": 9}, {"candidates": 0.5}, {"tolerance": 1.0}]
+)
 def test_a_screening_out_of_range_is_refused(numbers: dict) -> None:
     with pytest.raises(OptionError):
         Screening(**numbers)

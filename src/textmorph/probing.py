@@ -72,8 +72,7 @@ def plan_bank(
         raise OptionError(f"probe is 'paper' or 'reference', not {probe!r}")
     if num_samples < 1 or not magnitude > 0 or (batch_size is not None and batch_size < 2) or shard_size < 1:
         raise OptionError("num_samples and shard_size are 1 or more, magnitude above 0, batch_size 2 or more")
-    if tolerance is not None and not 0 < tolerance < 1:
-        raise OptionError(f"tolerance is the sine of an angle, between 0 and 1, not {tolerance}")
+    check_tolerance(tolerance)
     if autocast is not None and autocast not in PRECISIONS.values():
         raise OptionError(f"autocast is one of {', '.join(PRECISIONS)}, not {autocast}")
     device = generator.mean_w.device
@@ -109,6 +108,12 @@ def plan_bank(
         "shard_size": shard_size,
         "layers": [int(part.sum()) for part in torch.split(mask, list(layout.widths))],
     }
+
+
+def check_tolerance(tolerance: float | None) -> None:
+    """Raises OptionError unless it is the sine of an angle, or None."""
+    if tolerance is not None and not 0 < tolerance < 1:
+        raise OptionError(f"tolerance is the sine of an angle, between 0 and 1, not {tolerance}")
 
 
 def bank_shards(plan: Mapping[str, Any]) -> list[tuple[int, int]]:
@@ -184,6 +189,12 @@ class Prober:
             raise OptionError(f"rows {first} to {last} are no shard of this bank; see bank_shards")
         return self.probe(self.channels[first:last], progress=progress)
 
+    @property
+    def turn(self) -> int:
+        """Samples between two looks at what is known of a channel."""
+        size: int = self.plan["batch_size"]
+        return min(FIRST_LOOK, max(1, size // 2))
+
     @torch.inference_mode()
     def probe(
         self, channels: Tensor, *, num_samples: int | None = None, progress: Progress | None = None
@@ -196,7 +207,7 @@ class Prober:
         layer = self._layer(channels)
         num = len(self.styles) if num_samples is None else min(num_samples, len(self.styles))
         tolerance, size = self.plan["tolerance"], self.plan["batch_size"]
-        turn = min(FIRST_LOOK if tolerance else num, max(1, size // 2))
+        turn = self.turn if tolerance else min(num, max(1, size // 2))
         active = torch.arange(len(channels), device=channels.device)
         total: Tensor | None = None  # sums of unit differences, [G, D]
         used = torch.zeros(len(channels), dtype=torch.int64, device=channels.device)
@@ -226,16 +237,24 @@ class Prober:
         }
 
     @torch.inference_mode()
-    def differences(self, channels: Tensor, num_samples: int) -> Tensor:
-        """Unit differences of each sample, [G, n, D], of channels of one layer."""
-        styles = self.styles[:num_samples]
-        paused = [self._pause(part, self._layer(channels)) for part in self._turns(styles)]
-        size = self.plan["batch_size"]
+    def differences(self, channels: Tensor, num_samples: int, *, first: int = 0) -> Tensor:
+        """Unit differences of channels of one layer at the samples `first` to `num_samples` (exclusive), [G, n, D].
+
+        Each channel is drawn by itself, so that its bits do not depend on the others; they share the way to the layer.
+        """
+        turns = self._turns(self.styles[first:num_samples])
+        layer = self._layer(channels)
         out = []
-        for group in torch.split(channels, max(1, size // (2 * len(styles)))):
-            turns = zip(self._turns(styles), paused, strict=True)
-            out.append(torch.cat([self._differences(part, way, group) for part, way in turns], dim=1))
-        return torch.cat(out).clone()
+        for part in turns:
+            paused = self._pause(part, layer)
+            out.append(torch.cat([self._differences(part, paused, channel) for channel in torch.split(channels, 1)]))
+        return torch.cat(out, dim=1).clone()
+
+    def by_layer(self, channels: Tensor) -> list[Tensor]:
+        """Channels by flat index, in the order of the network [G], a part for each layer that has any."""
+        layout = self.generator.style_layout
+        layers = torch.bucketize(channels, channels.new_tensor(layout.offsets), right=True)
+        return [channels[layers == layer] for layer in range(1, len(layout.widths) + 1) if (layers == layer).any()]
 
     def _turns(self, styles: Tensor) -> tuple[Tensor, ...]:
         return torch.split(styles, max(1, self.plan["batch_size"] // 2))
@@ -329,6 +348,17 @@ def angle_error(mean: Tensor, num: Tensor) -> Tensor:
 def true_square(square: Tensor, num: Tensor | int) -> Tensor:
     """Squared length of the true mean of unit vectors, from that of the mean of n of them; 0 to 1."""
     return ((num * square - 1) / (torch.as_tensor(num) - 1).clamp_min(1)).clamp(0, 1)
+
+
+def rounding(plan: Mapping[str, Any]) -> float:
+    """Effect of one deviation that differences in the precision of a plan cannot tell from nothing.
+
+    A coordinate of a unit embedding is rounded by a few tenths of the precision's epsilon; the difference spans twice
+    the magnitude. A gradient sees far smaller effects, and would rank channels by them that a bank cannot know.
+    """
+    short = PRECISIONS.get(plan["autocast"], torch.float32)
+    magnitude: float = plan["magnitude"]
+    return torch.finfo(short).eps / (8 * magnitude)
 
 
 def style_statistics(

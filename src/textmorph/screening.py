@@ -7,37 +7,41 @@ moves every channel by itself. Three estimates meet here, for a sample i and a c
     length      ‖V J σ‖                along the main directions V of the embeddings, m passes for each of n samples
     difference  f = t · u              of the bank's own definition, for the best candidates, at few samples
 
-A slope over its length stands for f where f is not known; where both are, the slope carries what they have in common to
-all N samples (a control variate), so that few differences do.
+A slope over its length stands for f where f is not known. The best candidates by it race (`racing`): differences are
+taken in turns, and who cannot be among the channels wanted any more is left alone.
 
-Source: the definition is that of Patashnik et al. 2021, arXiv:2103.17249, Sec. 6; control variates as in Glasserman,
-Monte Carlo Methods in Financial Engineering, 2003, Sec. 4.1. The combination is ours; docs/banks.md measures it.
+Source: the definition is that of Patashnik et al. 2021, arXiv:2103.17249, Sec. 6. The combination is ours, and measured
+in docs/banks.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from .channel_bank import ChannelBank, Relevance, build_bank, check_selection, recall, remember, select_relevant
+from .channel_bank import ChannelBank, Relevance, check_selection, select_relevant
 from .errors import OptionError
-from .fingerprint import fingerprint
 from .latents import Latent
 from .memory import halving
-from .precision import Precision
-from .probing import PRECISIONS, Prober, Progress, plan_bank, true_square, unit_rows
+from .probing import (
+    PRECISIONS,
+    Prober,
+    Progress,
+    angle_error,
+    check_tolerance,
+    plan_bank,
+    rounding,
+    true_square,
+    unit_rows,
+)
+from .racing import carried_means, still_in
 
 if TYPE_CHECKING:
     from .embedders import Embedder
     from .generators import Generator
-
-BankChoice = Literal["auto", "build", "screen", "none"]
-"""`auto`: the bank at hand, or else none; `build`: the exact bank, built if need be; `screen`: gradients at many
-samples and in many directions, which serve all texts to come; `none`: gradients for this text alone."""
 
 _GRADIENT_SHARE = 8
 """An image with all that its gradient needs takes the memory of so many without."""
@@ -53,7 +57,9 @@ class Screening:
         sketch: m, main directions of the embeddings.
         candidates: channels whose differences are taken, as a multiple of those wanted.
         most: channels at most whose differences are taken, the best; the other candidates keep their first order.
-        num_differences: samples at which they are.
+        num_differences: samples at which they are, at most: see `racing`.
+        tolerance: sine to which the direction of a channel is to be known, after which no more differences of it are
+            taken; None for no such end. As of `build_bank`.
         defined_at: samples of the bank whose relevance is estimated: a mean over fewer is longer by chance.
     """
 
@@ -63,6 +69,7 @@ class Screening:
     candidates: float = 2.0
     most: int = 64
     num_differences: int = 4
+    tolerance: float | None = None
     defined_at: int = 100
 
     def __post_init__(self) -> None:
@@ -73,11 +80,14 @@ class Screening:
             raise OptionError("every number of a screening is 1 or more")
         if not self.num_differences <= self.num_lengths <= self.num_samples:
             raise OptionError("differences are taken at some of the samples of the lengths, and those at some of all")
+        check_tolerance(self.tolerance)
 
 
 PRESETS = {
     "none": Screening(),
-    "screen": Screening(num_samples=100, num_lengths=100, sketch=48, candidates=4.0, most=200, num_differences=24),
+    "screen": Screening(
+        num_samples=100, num_lengths=100, sketch=48, candidates=8.0, most=400, num_differences=100, tolerance=0.3
+    ),
 }
 
 
@@ -97,7 +107,7 @@ class Screen:
         self.plan = plan_bank(generator, embedder, num_samples=self.screening.num_samples, **options)
         self.prober = Prober(generator, embedder, self.plan, samples=options.get("samples"))
         self._slopes: dict[bytes, Tensor] = {}
-        self._differences: dict[int, Tensor] = {}  # flat index → [n, D]
+        self._differences: dict[tuple[int, int], Tensor] = {}  # flat index and first sample of a turn → [n, D]
         self._basis: Tensor | None = None  # [m, D]
         self._units: Tensor | None = None  # unit slopes along the basis, [n, m, P]
         self._lengths: Tensor | None = None  # [n, P]
@@ -141,7 +151,8 @@ class Screen:
         best = chosen[: self.screening.most].sort().values
         out = torch.zeros_like(first)
         out[chosen] = first[chosen].clamp(-1, 1)
-        out[best] = self._refine(shift, best, unit, steps)
+        scale = self._size[best] if relevance == "consistent" else torch.ones_like(first[best])
+        out[best] = self._refine(shift, best, unit, scale, steps, num=num_channels, threshold=threshold)
         return out * self._size if relevance == "consistent" else out
 
     def first_order(self, shift: Tensor, *, steps: _Steps | None = None) -> tuple[Tensor, Tensor]:
@@ -214,23 +225,55 @@ class Screen:
         true = true_square(self._units.mean(dim=0).square().sum(dim=0), num)
         return (true + (1 - true) / self.screening.defined_at).sqrt()
 
-    def _refine(self, shift: Tensor, rows: Tensor, unit: Tensor, steps: _Steps) -> Tensor:
-        """Relevance of some channels from their differences, carried to all samples by their slopes, [G]."""
-        num = self.screening.num_differences
-        for channel in self.channels[rows].tolist():
-            if channel not in self._differences:
-                self._differences[channel] = self.prober.differences(torch.tensor([channel]).to(rows), num)[0]
-            steps.add(2 * num)
-        found = torch.stack([self._differences[channel] for channel in self.channels[rows].tolist()])  # [G, n, D]
-        along = found @ shift  # [G, n]
-        slopes = unit[:, rows].t()  # [G, N]
-        near = slopes[:, :num]
-        weight = _slope(near, along)
-        mean = along.mean(dim=1) + weight * (slopes.mean(dim=1) - near.mean(dim=1))
+    def _refine(self, shift: Tensor, rows: Tensor, unit: Tensor, scale: Tensor, steps: _Steps, **wanted: Any) -> Tensor:
+        """Relevance of some channels from their differences, carried to all samples by their slopes, [G].
+
+        Args:
+            rows: of the channels, in the order of the network, [G].
+            unit: unit slopes of all channels, [N, P].
+            scale: what a relevance is times when channels are compared, [G].
+            wanted: see `racing.still_in`.
+        """
         assert self._units is not None
-        size, guess = found.mean(dim=1).norm(dim=1), self._units[:num, :, rows].mean(dim=0).norm(dim=0)  # same samples
-        size = self._size[rows] * size / guess.clamp_min(1e-12)
-        return torch.where(size > 0, mean / size.clamp_min(1e-12), 0).clamp(-1, 1)
+        last, turn = min(self.screening.num_differences, len(self._units)), self.prober.turn
+        slopes = unit[:, rows].t()  # [G, N]
+        along = slopes.new_zeros(len(rows), last)
+        total = slopes.new_zeros(len(rows), len(shift))
+        taken = torch.zeros_like(rows)
+        size = torch.zeros_like(scale)
+        known = torch.zeros_like(rows, dtype=torch.bool)
+        racing = torch.arange(len(rows), device=rows.device)
+        for start in range(0, last, turn):
+            end = min(start + turn, last)
+            found = self._differences_of(rows[racing], start, end)  # [g, n, D]
+            along[racing, start:end] = found @ shift
+            total[racing] += found.sum(dim=1)
+            taken[racing] = end
+            mean = total[racing] / end
+            guess = self._units[:end, :, rows[racing]].mean(dim=0).norm(dim=0)  # at the same samples
+            size[racing] = self._size[rows[racing]] * mean.norm(dim=1) / guess.clamp_min(1e-12)
+            if self.screening.tolerance is not None:
+                known[racing] = angle_error(mean, taken[racing]) <= self.screening.tolerance
+                size[racing] = torch.where(known[racing], mean.norm(dim=1), size[racing])
+            value, error = carried_means(along, slopes, taken)
+            value = torch.where(known, along.sum(dim=1) / taken, value)  # as a bank has it
+            value = torch.where(size > 0, value / size.clamp_min(1e-12), 0).clamp(-1, 1)
+            error = torch.where(known | (size == 0), 0, error / size.clamp_min(1e-12))
+            staying = still_in((value * scale).abs(), error * scale, **wanted) & ~known & (taken == end)
+            steps.add(2 * (end - start) * len(racing), more=2 * (last - end) * int(staying.sum()))
+            racing = staying.nonzero().flatten()
+            if not len(racing):
+                break
+        return value
+
+    def _differences_of(self, rows: Tensor, start: int, end: int) -> Tensor:
+        """Unit differences of channels at some samples, [G, n, D]; kept."""
+        channels = self.channels[rows]
+        new = [channel for channel in channels.tolist() if (channel, start) not in self._differences]
+        for layer in self.prober.by_layer(channels.new_tensor(new)):
+            found = self.prober.differences(layer, end, first=start)
+            self._differences |= {(channel, start): row for channel, row in zip(layer.tolist(), found, strict=True)}
+        return torch.stack([self._differences[channel, start] for channel in channels.tolist()])
 
     def _slopes_along(self, shift: Tensor, steps: _Steps | None) -> Tensor:
         key = shift.detach().cpu().float().numpy().tobytes()
@@ -293,17 +336,6 @@ class Screen:
         return torch.cat(seen), torch.cat([part[1] for part in parts])
 
 
-def rounding(plan: Mapping[str, Any]) -> float:
-    """Effect of one deviation that differences in the precision of a plan cannot tell from nothing.
-
-    A coordinate of a unit embedding is rounded by a few tenths of the precision's epsilon; the difference spans twice
-    the magnitude. A gradient sees far smaller effects, and would rank channels by them that a bank cannot know.
-    """
-    short = PRECISIONS.get(plan["autocast"], torch.float32)
-    magnitude: float = plan["magnitude"]
-    return torch.finfo(short).eps / (8 * magnitude)
-
-
 class _Steps:
     """Tells how far a screening is, in passes through the networks."""
 
@@ -317,9 +349,10 @@ class _Steps:
         if wanted is not None:
             self.total += 2 * how.num_differences * min(how.most, int(how.candidates * wanted))
 
-    def add(self, passes: int) -> None:
+    def add(self, passes: int, *, more: int | None = None) -> None:
+        """Passes done, and where it is known how many more there are at most."""
         self.done += passes
-        self.total = max(self.total, self.done)
+        self.total = max(self.total, self.done) if more is None else self.done + more
         if self.progress:
             self.progress(self.done, self.total)
 
@@ -329,146 +362,3 @@ def main_directions(embeddings: Tensor, num: int) -> Tensor:
     centred = embeddings - embeddings.mean(dim=0)
     directions: Tensor = torch.linalg.svd(centred.cpu().double(), full_matrices=False).Vh
     return directions[: max(1, min(num, len(embeddings) - 1))].to(embeddings)
-
-
-def _slope(x: Tensor, y: Tensor) -> Tensor:
-    """Factor of x that explains most of y, both taken from their rows' means; one for all rows."""
-    x = x - x.mean(dim=1, keepdim=True)
-    y = y - y.mean(dim=1, keepdim=True)
-    weight: Tensor = (x * y).sum() / x.square().sum().clamp_min(1e-12)
-    return weight
-
-
-# ------------------------------------------------------------------------------------------------ the choice
-
-_SCREENS: dict[tuple[str, ...], Screen] = {}
-
-
-def direction_for(
-    shift: Tensor,
-    generator: Generator,
-    embedder: Embedder,
-    *,
-    choice: BankChoice = "auto",
-    bank: ChannelBank | None = None,
-    num_channels: int | None,
-    threshold: float | None,
-    relevance: Relevance,
-    max_resolution: int | None,
-    to_rgb: bool,
-    precision: Precision = "float32",
-    truncation: float | None = None,
-    progress: Progress | None = None,
-) -> tuple[Tensor, dict[str, Any]]:
-    """Direction in style space for a shift in embedding space, [C], and how its channels were found, as JSON.
-
-    Args:
-        choice: how to find them, see `BankChoice`.
-        bank: of these two networks, where there is one at hand; `screen` and `none` do without.
-        num_channels, threshold, relevance, max_resolution, to_rgb: see `ChannelBank.direction`.
-        precision: of the passes, where there is no bank.
-        truncation: of the samples, where there is no bank; None takes that of `build_bank`.
-        progress: called with what is done and the total.
-
-    Raises:
-        EmptyDirectionError: no channel is relevant enough.
-        BankMismatchError: the bank given is for other networks or layers.
-        OptionError: no such choice.
-    """
-    layers: dict[str, Any] = {"max_resolution": max_resolution, "to_rgb": to_rgb}
-    wanted: dict[str, Any] = {"num_channels": num_channels, "threshold": threshold, "relevance": relevance}
-    measured: dict[str, Any] = {"truncation": truncation, "precision": precision}
-    found = find_bank(generator, embedder, choice, bank, **layers, **measured, progress=progress)
-    if found is not None:
-        return found.direction(shift.to(found.effects), generator.style_layout, **wanted, **layers), found.info
-    preset = "screen" if choice == "screen" else "none"
-    screen = screen_for(generator, embedder, preset, **layers, **measured)
-    return screen.direction(shift, **wanted, progress=progress), screen.info
-
-
-def find_bank(
-    generator: Generator,
-    embedder: Embedder,
-    choice: BankChoice = "auto",
-    bank: ChannelBank | None = None,
-    *,
-    max_resolution: int | None = 128,
-    to_rgb: bool = False,
-    precision: Precision = "float32",
-    truncation: float | None = None,
-    progress: Progress | None = None,
-) -> ChannelBank | None:
-    """The bank to use: that given, checked; or that remembered; or, if so chosen, a new one. None does without.
-
-    Args:
-        max_resolution, to_rgb: layers that it has to cover, save for a bank that is given.
-        precision: of the passes for a new one.
-        truncation: of the samples of a new one; None takes that of `build_bank`.
-
-    Raises:
-        BankMismatchError: the bank given was made with other networks.
-        OptionError: no such choice.
-    """
-    if check_choice(choice) in ("screen", "none"):
-        return None
-    if bank is not None:
-        bank.check(generator, embedder)
-        return bank
-    layers: dict[str, Any] = {"max_resolution": max_resolution, "to_rgb": to_rgb}
-    known = recall(generator, embedder)
-    if known is None or not known.covers(generator.style_layout.mask(**layers)):
-        known = None
-    if known is None and choice == "build":
-        known = build_bank(generator, embedder, **layers, **_measured(truncation, precision), progress=progress)
-        remember(known)
-    return known
-
-
-def check_choice(choice: str) -> str:
-    """Check how the channels are to be found.
-
-    Raises:
-        OptionError: no such choice.
-    """
-    if choice not in get_args(BankChoice):
-        raise OptionError(f"bank is one of {', '.join(get_args(BankChoice))}, not {choice!r}")
-    return choice
-
-
-def screen_for(
-    generator: Generator,
-    embedder: Embedder,
-    preset: str,
-    *,
-    max_resolution: int | None = 128,
-    to_rgb: bool = False,
-    precision: Precision = "float32",
-    truncation: float | None = None,
-) -> Screen:
-    """The screen of these networks with a preset, kept in this process: what it has measured serves the next text."""
-    options: dict[str, Any] = {"max_resolution": max_resolution, "to_rgb": to_rgb, **_measured(truncation, precision)}
-    key = fingerprint(generator), fingerprint(embedder), preset, str(options)
-    screen = _SCREENS.get(key)
-    if screen is None or screen.generator is not generator:
-        screen = Screen(generator, embedder, PRESETS[preset], **options)
-        _SCREENS[key] = screen
-    return screen
-
-
-def _measured(truncation: float | None, precision: Precision) -> dict[str, Any]:
-    """How samples are drawn and passed through the networks, as `plan_bank` takes it."""
-    drawn = {} if truncation is None else {"truncation": truncation}
-    return {**drawn, "autocast": PRECISIONS.get(precision)}
-
-
-def preparation(generator: Generator, embedder: Embedder, choice: str, **layers: Any) -> str | None:
-    """What is to be measured before the first edit, in a line for people; None where all is at hand."""
-    if choice in ("screen", "none"):
-        how = PRESETS[choice]
-        known = (fingerprint(generator), fingerprint(embedder), choice) in {key[:3] for key in _SCREENS}
-        if choice == "screen" and not known:
-            return f"no channel bank: screening the style channels by gradients at {how.num_samples} samples"
-        return f"no channel bank: asking the generator which channels matter here, at {how.num_samples} samples"
-    if choice == "build" and find_bank(generator, embedder, "auto", **layers) is None:
-        return "no channel bank: building one; 'textmorph bank build' would keep it for the next time"
-    return None

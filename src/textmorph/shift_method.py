@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from torch import Tensor
 
 from .axes import independent_axes, independent_effects, select_axes
+from .bank_choice import BankChoice, check_choice, direction_for
 from .channel_bank import ChannelBank, Progress, Relevance, check_selection
 from .edits import Direction, Residual
 from .errors import OptionError
 from .exemplars import exemplar_pull
 from .fingerprint import fingerprint
 from .precision import Precision, check_precision
-from .screening import BankChoice, check_choice, direction_for
 
 if TYPE_CHECKING:
     from .corpus import Corpus

@@ -131,7 +131,7 @@ class Wish:
 
     @property
     def bank_choice(self) -> str | None:
-        """How the method knows the style channels, see `screening.BankChoice`; None where it selects none."""
+        """How the method knows the style channels, see `bank_choice.BankChoice`; None where it selects none."""
         return getattr(self.recipe, "bank", None) if self.uses("bank") else None
 
     @property
@@ -145,7 +145,7 @@ class Wish:
 
     def preparation(self, domain: Domain) -> str | None:
         """What has to be measured before this wish's first edit, in a line for people; None where all is at hand."""
-        from .screening import preparation
+        from .bank_choice import preparation
 
         if self.bank_choice is None or (self.bank_choice in ("auto", "build") and domain.bank is not None):
             return None
@@ -384,8 +384,8 @@ def channel_bank(domain: Domain, choice: str | None = "auto", **layers: Any) -> 
     Raises:
         DomainError: there is none yet.
     """
+    from .bank_choice import find_bank
     from .channel_bank import recall
-    from .screening import find_bank
 
     networks = domain.generator, domain.embedder
     if choice == "build":
