@@ -1,8 +1,8 @@
-"""`python -m benchmarks.banks`: banks that are screened, and directions without one, against the exact channel bank.
+"""`python -m benchmarks.banks`: banks that are screened, and directions without one, against an exact channel bank.
 
 On the embedded portraits, for twelve texts that nothing was trained on: which channels each way selects, how near its
-relevances come, what it costs; how many samples adaptive probing takes; and what judges say of the edits. Every stage
-is kept in the run folder, so that a run can be stopped and started again. Writes benchmarks/results/banks.json.
+relevances come to those of the bank that the domain comes with, what it costs; how many samples adaptive probing takes;
+and what judges say of the edits. Writes benchmarks/results/banks.json, where a stage replaces what it found before.
 """
 
 from __future__ import annotations
@@ -12,14 +12,12 @@ import json
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file, save
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -38,11 +36,11 @@ from .machine import about_run
 
 RUNS = Path("runs/benchmarks/banks")
 RESULTS = Path("benchmarks/results/banks.json")
-STAGES = ("times", "given", "adaptive", "channels", "judges")
+STAGES = ("times", "given", "plain", "adaptive", "judges")
 COUNTS = (10, 20, 50, 100)
-SHARD = 4
-TURN = 8
-"""Samples of the exact bank that are kept in one file."""
+WANTED = 50
+"""Channels whose selection is costed and compared."""
+AMONG = (50, 100, 200, 300, 400)
 TOLERANCES = (0.8, 0.6, 0.5, 0.4, 0.3, 0.2)
 KNOWN = 1.0
 """Error (sine of the angle, `probing.angle_error`) above which a channel's direction is as good as drawn by lot."""
@@ -51,37 +49,22 @@ DEFINED_AT = 100
 
 
 class Banks:
-    """The networks, the texts, and the stages.
+    """The networks, the texts, the domain's bank, and the screening of the same samples.
 
     Args:
-        num: samples of the exact bank that the others are measured against.
-        seconds: time after which a stage stops between two parts, to go on in the next run; None for no limit.
         num_texts: how many of the benchmark's prompts, spread over its list.
     """
 
-    def __init__(
-        self,
-        domain: str,
-        folder: Path,
-        num: int,
-        seconds: float | None,
-        *,
-        num_texts: int = len(TASKS),
-        precision: str = "float32",
-    ) -> None:
+    def __init__(self, domain: str, folder: Path, *, num_texts: int = len(TASKS)) -> None:
         self.editor = Editor.from_pretrained(domain, device="cpu")
         self.generator, self.embedder = self.editor.generator, self.editor.embedder
-        psi, to_rgb = self.editor.domain.truncation_or(0.7), self.editor.domain.to_rgb
-        bank = self.editor.domain.bank
-        seed = 0 if bank is None else bank.info["seed"]
-        self.options: dict[str, Any] = {
-            "truncation": psi, "to_rgb": to_rgb, "seed": seed, "autocast": PRECISIONS.get(precision),
-        }  # fmt: skip
-        kind = f"-{psi:g}{'-to-rgb' if to_rgb else ''}-{seed}-{precision}"
-        self.folder = folder / f"{fingerprint(self.generator)}-{fingerprint(self.embedder)}{kind}"
-        self.num, self.end = num, None if seconds is None else time.monotonic() + seconds
-        templates = self.editor.domain.sentences
-        neutral = self.editor.domain.neutral
+        if self.editor.domain.bank is None:
+            raise SystemExit("this domain comes without a bank")
+        self.bank: ChannelBank = self.editor.domain.bank
+        names = ("seed", "truncation", "num_statistics", "max_resolution", "to_rgb")
+        self.options: dict[str, Any] = {name: self.bank.info[name] for name in names} | {"batch_size": 64}
+        self.folder = folder / f"{fingerprint(self.generator)}-{fingerprint(self.embedder)}"
+        templates, neutral = self.editor.domain.sentences, self.editor.domain.neutral
         tasks = list(TASKS.values())
         rows = np.linspace(0, len(tasks) - 1, num_texts).round().astype(int)
         self.tasks = [tasks[row] for row in rows]
@@ -92,89 +75,49 @@ class Banks:
                 for prompt in self.prompts
             ]
         self.shifts = torch.stack(shifts).clone()  # [T, D]
-        self.plan = plan_bank(self.generator, self.embedder, num_samples=num, batch_size=64, **self.options)
-        self.prober = Prober(self.generator, self.embedder, self.plan)
+        info, usual = self.bank.info, PRESETS["screen"]
+        num = int(info["num_samples"])
+        how = replace(
+            usual, num_samples=num, num_lengths=num, num_differences=min(num, usual.num_differences),
+            tolerance=info["tolerance"], defined_at=num,
+        )  # fmt: skip
+        self.screen = Screen(self.generator, self.embedder, how, autocast=self.short, **self.options)
 
     @property
-    def late(self) -> bool:
-        return self.end is not None and time.monotonic() > self.end
+    def short(self) -> torch.dtype | None:
+        """Precision of the bank."""
+        return PRECISIONS.get(self.bank.info["autocast"])
 
-    # The exact bank, with the unit difference of every channel at every sample
-
-    def units(self) -> Tensor | None:
-        """Unit differences, [P, N, D]; None where there was no time for all."""
-        rows = []
-        for first, last in bank_shards(self.plan):
-            turns = [self._turn(first, last, start) for start in range(0, self.num, TURN)]
-            if any(turn is None for turn in turns):
-                return None
-            rows.append(torch.cat([turn for turn in turns if turn is not None], dim=1))
-        return torch.cat(rows).float()
-
-    def _turn(self, first: int, last: int, start: int) -> Tensor | None:
-        path = self.folder / f"units-{first}-{start}.safetensors"
-        if path.is_file():
-            return load_file(path)["units"]
-        if self.late:
-            return None
-        begin = time.perf_counter()
-        layer = self.prober._layer(self.prober.channels[first:last])
-        styles = self.prober.styles[start : start + TURN]
-        paused = self.prober._pause(styles, layer)
-        with torch.inference_mode():
-            parts = [
-                self.prober._differences(styles, paused, rows)
-                for rows in torch.split(self.prober.channels[first:last], 64 // (2 * TURN))
-            ]
-        units = torch.cat(parts).half().contiguous().clone()
-        seconds = time.perf_counter() - begin
-        self.folder.mkdir(parents=True, exist_ok=True)
-        write_bytes(path, save({"units": units}), overwrite=True)
-        print(f"exact: channels {first} to {last}, samples from {start}: {seconds:.1f} s", flush=True)
-        return units
-
-    def bank(self, units: Tensor, num: int | None = None) -> ChannelBank:
-        """The bank of the first samples."""
-        mean = units[:, :num].mean(dim=1)
-        prober = self.prober
-        info = {**self.plan, "num_samples": num or self.num}
-        return ChannelBank(unit_rows(mean), mean.norm(dim=1), prober.channels, prober.mean, prober.std, info)
-
-    # Times
+    def new_prober(self, autocast: torch.dtype | None = None, num: int = DEFINED_AT) -> Prober:
+        plan = plan_bank(self.generator, self.embedder, num_samples=num, autocast=autocast, **self.options)
+        return Prober(self.generator, self.embedder, plan)
 
     def times(self, repeats: int = 3) -> dict[str, Any]:
-        """Seconds of the parts that every way is made of, on this machine as it is now; kept, see the stage `times`."""
+        """Seconds of the parts that every way is made of, on this machine as it is now."""
         generator: Any = self.generator
-        prober, shard = self.prober, self.prober.channels[:SHARD]
-        short = self.short_prober()
-        taken = self.options | {"batch_size": 64}
-        some = torch.cat([self.prober.channels[first : first + 4] for first, _ in bank_shards(self.plan)[::8]])
         how = Screening(num_samples=16)
-        screen = Screen(self.generator, self.embedder, how, **taken)
-        half = Screen(self.generator, self.embedder, how, autocast=torch.bfloat16, **taken)
-        styles, basis = screen.prober.styles[:8], F.normalize(torch.randn(8, self.shifts.shape[1]), dim=1)
+        cases: dict[str, tuple[Callable[[], Any], int]] = {}
+        for name, autocast in (("", None), ("_bfloat16", torch.bfloat16)):
+            prober = self.new_prober(autocast)
+            shards = bank_shards(prober.plan)[::8]
+            some = [prober.channels[first : first + 4] for first, _ in shards]
+            screen = Screen(self.generator, self.embedder, how, autocast=autocast, **self.options)
+            styles, basis = screen.prober.styles[:8], F.normalize(torch.randn(8, self.shifts.shape[1]), dim=1)
+            if not name:
+                plain_styles = prober.styles[:1]
+            cases |= {
+                f"exact_render{name}": (_exact(prober, some), 2 * 8 * 4 * len(some)),
+                f"raced_render{name}": (_raced(prober, some), 2 * 8 * 4 * len(some)),
+                f"slope{name}": (_slopes(screen, styles, basis[:1]), 8),
+                f"slopes_8{name}": (_slopes(screen, styles, basis), 8),
+            }
 
         def plain() -> None:
             with torch.inference_mode():
-                self.embedder.embed_image(plain_stylegan2.render(generator, prober.styles[:1]))
+                self.embedder.embed_image(plain_stylegan2.render(generator, plain_styles))
 
-        def exact(by: Prober) -> None:
-            for group in torch.split(some, 4):
-                by.differences(group, 8)
-
-        cases: dict[str, tuple[Callable[[], Any], int]] = {
-            "plain_render": (plain, 1),
-            "exact_render": (lambda: exact(prober), 2 * 8 * len(some)),
-            "exact_render_bfloat16": (lambda: exact(short), 2 * 8 * len(some)),
-            "one_channel_render": (lambda: prober.differences(shard[:1], 8), 16),
-            "one_channel_render_bfloat16": (lambda: short.differences(shard[:1], 8), 16),
-            "slope": (lambda: screen._pass(styles, basis[:1], None), 8),
-            "slopes_8": (lambda: screen._pass(styles, basis, None), 8),
-            "slope_bfloat16": (lambda: half._pass(styles, basis[:1], None), 8),
-            "slopes_8_bfloat16": (lambda: half._pass(styles, basis, None), 8),
-        }
         found = {}
-        for name, (run, count) in cases.items():
+        for name, (run, count) in {"plain_render": (plain, 1), **cases}.items():
             run()
             seconds = []
             for _ in range(repeats):
@@ -185,49 +128,17 @@ class Banks:
             print(name, found[name], flush=True)
         return found
 
-    def short(self, units: Tensor, num: int = 48) -> dict[str, float]:
-        """Cosine of effects in bfloat16 with those in float32, of channels spread over all layers."""
-        path = self.folder / "bfloat16.json"
-        if not path.is_file():
-            prober = self.short_prober()
-            rows = torch.linspace(0, len(units) - 1, num).long()
-            found = torch.cat([prober.differences(prober.channels[row : row + 1], self.num) for row in rows.tolist()])
-            cosine = F.cosine_similarity(found.mean(dim=1), units[rows].mean(dim=1), dim=1)
-            write_bytes(path, json.dumps(spread(cosine)).encode())
-        told: dict[str, float] = json.loads(path.read_text())
-        return told
 
-    def short_prober(self) -> Prober:
-        plan = plan_bank(
-            self.generator, self.embedder, num_samples=self.num, batch_size=64, autocast=torch.bfloat16, **self.options
-        )
-        return Prober(self.generator, self.embedder, plan)
+def _exact(prober: Prober, some: Sequence[Tensor]) -> Callable[[], Any]:
+    return lambda: [prober.probe(group, num_samples=8) for group in some]
 
-    # The other ways
 
-    def screened(self, name: str, screening: Screening, *, wanted: Sequence[int]) -> dict[str, Tensor] | None:
-        """Relevances of a way, [P, T]: by the sketch, by first order, and refined for each number of channels; kept."""
-        path = self.folder / f"{name}.safetensors"
-        about = json.dumps(asdict(screening) | {"wanted": list(wanted), "prompts": self.prompts})
-        if not path.is_file():
-            if self.late:
-                return None
-            screen = Screen(self.generator, self.embedder, screening, batch_size=64, **self.options)
-            begin = time.perf_counter()
-            tensors = {"sketch": screen.bank().effects @ self.shifts.t()}
-            tensors["first"] = torch.stack([screen.first_order(shift)[0] for shift in self.shifts], dim=1)
-            for count in wanted:
-                found = [screen.relevance(shift, num_channels=count) for shift in self.shifts]
-                tensors[f"refined-{count}"] = torch.stack(found, dim=1)
-            tensors = {key: value.contiguous() for key, value in tensors.items()}
-            self.folder.mkdir(parents=True, exist_ok=True)
-            write_bytes(path, save(tensors, {"about": about}))
-            print(f"{name}: {time.perf_counter() - begin:.0f} s", flush=True)
-        with safe_open(path, framework="pt") as file:
-            names = list(file.keys())
-            if file.metadata()["about"] != about:
-                raise SystemExit(f"{path} was made with other numbers; remove it")
-            return {key: file.get_tensor(key) for key in names}
+def _raced(prober: Prober, some: Sequence[Tensor]) -> Callable[[], Any]:
+    return lambda: [prober.differences(group, 8) for group in some]
+
+
+def _slopes(screen: Screen, styles: Tensor, basis: Tensor) -> Callable[[], Any]:
+    return lambda: screen._pass(styles, basis, None)
 
 
 # ------------------------------------------------------------------------------------------------ figures
@@ -283,26 +194,14 @@ def spread(cosine: Tensor) -> dict[str, float]:
     }
 
 
-def sizes(units: Tensor, exact: Tensor, shifts: Tensor) -> list[dict[str, Any]]:
-    """Number of samples → agreement with all of them: what a plain bank of fewer samples loses."""
-    steps = [n for n in (2, 4, 8, 12, 16, 24, 32, 48, 64) if n < units.shape[1]]
-    return [{"samples": n, **compared(unit_rows(units[:, :n].mean(dim=1)) @ shifts.t(), exact)} for n in steps]
-
-
-def halves(units: Tensor, shifts: Tensor) -> dict[str, Any]:
-    """Agreement of the exact banks of two halves of the samples: what chance alone leaves."""
-    odd, even = (unit_rows(units[:, start::2].mean(dim=1)) @ shifts.t() for start in (0, 1))
-    return {"samples_each": units.shape[1] // 2, **compared(odd, even)}
-
-
 def costs(times: dict[str, Any], channels: int, given: dict[str, Any] | None = None) -> dict[str, Any]:
     """Seconds of each way from the times of its parts: of a whole bank, and of the first text, 50 channels wanted.
 
     Banks are those of the paper, of 100 samples; the plain definition is always in float32.
 
     Args:
-        given: what the stage `given` found: adds `compared`, the screening that it held against the domain's bank, in
-            its precision, and the plain definition of a bank of as many samples.
+        given: what the stage `given` found: how many differences a text took where candidates race. Without it they
+            are those of a race in which nobody is left behind.
     """
     second = {name: figures["median"] for name, figures in times.items()}
     plain = 2 * channels * DEFINED_AT * second["plain_render"]
@@ -311,26 +210,27 @@ def costs(times: dict[str, Any], channels: int, given: dict[str, Any] | None = N
         seconds = 2 * channels * DEFINED_AT * second[f"exact_render{short}"]
         out[f"exact{short}"] = {"seconds": seconds, "plain_over_this": plain / seconds}
         for name, how in PRESETS.items():
-            out[name + short] = _screening_costs(second, how, short, plain)
-    if given is not None:
-        num, precision = given["bank"]["num_samples"], given["bank"]["autocast"]
-        plain_bank = 2 * channels * num * second["plain_render"]
-        compared_to = _screening_costs(
-            second, Screening(**given["screening"]), f"_{precision}" if precision else "", plain_bank
-        )
-        out["compared"] = {"plain": plain_bank, **compared_to}
+            taken = how.num_differences * min(how.most, int(how.candidates * WANTED))
+            if name == "screen" and given is not None:
+                taken = given["differences"]["mean"]
+            out[name + short] = _screening_costs(second, how, taken, short, plain)
     return out
 
 
-def _screening_costs(second: dict[str, float], how: Screening, short: str, plain: float) -> dict[str, float]:
-    """Seconds of a screening's parts, and how many times less they are than the plain definition."""
+def _screening_costs(
+    second: dict[str, float], how: Screening, taken: float, short: str, plain: float
+) -> dict[str, float]:
+    """Seconds of a screening's parts, and how many times less they are than the plain definition.
+
+    Args:
+        taken: differences, each of one channel at one sample.
+    """
     backward = (second[f"slopes_8{short}"] - second[f"slope{short}"]) / 7
     forward = second[f"slope{short}"] - backward
     seen = max(0, 2 * how.sketch - how.num_samples) * forward
     sketch = how.num_lengths * (forward + how.sketch * backward) + seen
     slopes = how.num_samples * second[f"slope{short}"]
-    probed = min(how.most, int(how.candidates * 50))
-    differences = 2 * how.num_differences * probed * second[f"one_channel_render{short}"]
+    differences = 2 * taken * second[f"raced_render{short}"]
     first = sketch + slopes + differences
     return {
         "sketch": sketch, "slopes": slopes, "differences": differences, "first_text": first,
@@ -339,84 +239,94 @@ def _screening_costs(second: dict[str, float], how: Screening, short: str, plain
     }  # fmt: skip
 
 
-def channels_stage(banks: Banks) -> dict[str, Any] | None:
-    """Which channels each way selects, and at what cost."""
-    units = banks.units()
-    if units is None:
-        return None
-    num = banks.num
-    exact = banks.bank(units).effects @ banks.shifts.t()  # [P, T]
-    same = {"defined_at": num}
-    ways = {
-        "screen": Screening(**{**asdict(PRESETS["screen"]), **same}),
-        "none": Screening(**{**asdict(PRESETS["none"]), **same}),
-        "screen, same samples": Screening(
-            num_samples=num, num_lengths=num, sketch=48, candidates=2, most=200, num_differences=min(8, num), **same
-        ),
-    }
-    found: dict[str, Any] = {
-        "samples": num, "channels": len(units), "prompts": banks.prompts,
-        "ways": {}, "bfloat16": banks.short(units), "halves": halves(units, banks.shifts),
-        "fewer_samples": sizes(units, exact, banks.shifts), "adaptive": adaptive(units, exact, banks.shifts),
-    }  # fmt: skip
-    for name, screening in ways.items():
-        wanted = (20, 50) if name == "none" else (50,)
-        way = banks.screened(name, screening, wanted=wanted)
-        if way is None:
-            return None
-        told: dict[str, Any] = {"screening": asdict(screening)}
-        for stage in ("sketch", "first", *(f"refined-{count}" for count in wanted)):
-            told[stage] = compared(way[stage], exact)
-        recall = [_recall(way["first"], exact, 50, m) for m in (50, 75, 100, 150, 200, 300)]
-        found["ways"][name] = told | {"recall_at_50": recall}
-    return found
+def times_stage(banks: Banks) -> dict[str, Any]:
+    """What the parts take, and what each way comes to."""
+    return {"seconds": banks.times(), "channels": len(banks.bank.channels)}
 
 
-def given_stage(banks: Banks) -> dict[str, Any]:
-    """Screening against the bank that the domain comes with, at the very samples of that bank.
+def given_stage(banks: Banks, *, tell: Callable[[str], None] = print) -> dict[str, Any]:
+    """Screening against the bank that the domain comes with, at the samples and in the precision of that bank.
 
-    It costs no exact bank, and leaves little to chance: differences alone are taken at fewer samples. In the precision
-    of the bank.
+    So that little but the method is left to differ. Beside it the way without a bank, at fewer samples.
     """
-    bank = banks.editor.domain.bank
-    if bank is None:
-        raise SystemExit("this domain comes without a bank")
-    info, shifts = bank.info, banks.shifts
-    num, usual = int(info["num_samples"]), PRESETS["screen"]
-    how = Screening(
-        num_samples=num, num_lengths=num, sketch=usual.sketch, candidates=usual.candidates, most=usual.most,
-        num_differences=min(num, usual.num_differences), defined_at=num,
-    )  # fmt: skip
-    options = {name: info[name] for name in ("seed", "truncation", "num_statistics", "max_resolution", "to_rgb")}
-    options["autocast"] = PRECISIONS.get(info["autocast"])
-    screen = Screen(banks.generator, banks.embedder, how, batch_size=64, **options)
+    bank, screen, shifts = banks.bank, banks.screen, banks.shifts
     exact = bank.effects.float() @ shifts.t()  # [P, T]
-    found: dict[str, Any] = {"bank": info, "screening": asdict(how), "prompts": banks.prompts}
+    found: dict[str, Any] = {"bank": bank.info, "screening": asdict(screen.screening), "prompts": banks.prompts}
+    begin = time.perf_counter()
+    refined, taken = _refined(screen, shifts[:1])
+    found["first_text_seconds"] = time.perf_counter() - begin
+    rest, more = _refined(screen, shifts[1:])
+    refined = torch.cat([refined, rest], dim=1)
+    found["differences"] = {"mean": float(np.mean(taken + more)), "least": min(taken + more), "most": max(taken + more)}
+    found["refined"] = compared(refined, exact)
+    tell(f"screened: {found['refined']} {found['differences']}")
     found["sketch"] = compared(screen.bank().effects @ shifts.t(), exact)
-    print(found["sketch"], flush=True)
     first = torch.stack([screen.first_order(shift)[0] for shift in shifts], dim=1)
     found["first"] = compared(first, exact)
-    found["recall_at_50"] = [_recall(first, exact, 50, m) for m in (50, 75, 100, 150, 200, 300)]
-    print(found["first"], found["recall_at_50"], flush=True)
-    refined = torch.stack([screen.relevance(shift, num_channels=50) for shift in shifts], dim=1)
-    found["refined"] = compared(refined, exact)
-    print(found["refined"], flush=True)
-    error = angle_error(bank.effects.float() * bank.consistency[:, None], torch.full((len(exact),), num))
+    found["recall_at_50"] = [_recall(first, exact, WANTED, m) for m in AMONG]
+    tell(f"{found['sketch']} {found['first']} {found['recall_at_50']}")
+    mean = bank.effects.float() * bank.consistency[:, None]
+    error = angle_error(mean, torch.full((len(exact),), bank.info["num_samples"]))  # who is known took fewer
     known = error <= KNOWN
-    best = torch.stack([rows.abs().topk(50).indices for rows in exact.t()])  # [T, 50]
+    best = torch.stack([rows.abs().topk(min(WANTED, len(exact))).indices for rows in exact.t()])  # [T, 50]
     found["known"] = {
         "error": KNOWN, "channels": int(known.sum()), "of": len(known),
         "of_the_best_50": float(known[best].double().mean()),
-        **{name: compared(rows[known], exact[known]) for name, rows in (("first", first), ("refined", refined))},
     }  # fmt: skip
-    print(found["known"], flush=True)
+    none = Screen(banks.generator, banks.embedder, PRESETS["none"], autocast=banks.short, **banks.options)
+    begin = time.perf_counter()
+    one, taken = _refined(none, shifts[:1])
+    seconds = time.perf_counter() - begin
+    rest, more = _refined(none, shifts[1:])
+    found["none"] = {
+        "screening": asdict(none.screening), "first_text_seconds": seconds,
+        "refined": compared(torch.cat([one, rest], dim=1), exact),
+    }  # fmt: skip
+    tell(f"no bank: {found['none']}")
     return found
+
+
+def _refined(screen: Screen, shifts: Tensor) -> tuple[Tensor, list[int]]:
+    """Relevances for 50 channels wanted, [P, T], and how many differences each text took."""
+    found, taken = [], []
+    for shift in shifts:
+        passes = 0
+
+        def count(done: int, total: int) -> None:
+            nonlocal passes
+            passes = done
+
+        begun = 0 if screen._lengths is not None else screen.screening.num_lengths * (1 + screen.screening.sketch)
+        found.append(screen.relevance(shift, num_channels=WANTED, progress=count))
+        taken.append((passes - begun - 2 * screen.screening.num_samples) // 2)
+    return torch.stack(found, dim=1), taken
+
+
+def plain_stage(banks: Banks, *, tell: Callable[[str], None] = print) -> dict[str, Any]:
+    """Screening and the domain's bank against the plain definition: every channel at all samples, none stopped early.
+
+    Taken for the channels that may be among the best 50 of a text: its best 100, by the bank or by the screening.
+    """
+    bank, screen, shifts = banks.bank, banks.screen, banks.shifts
+    exact = bank.effects.float() @ shifts.t()
+    refined, _ = _refined(screen, shifts)
+    best = [rows.abs().topk(min(2 * WANTED, len(rows))).indices for way in (exact, refined) for rows in way.t()]
+    rows = torch.tensor(sorted(set(torch.cat(best).tolist())))
+    tell(f"{len(rows)} channels at all samples")
+    num, turn = int(bank.info["num_samples"]), screen.prober.turn
+    total = sum(screen._differences_of(rows, start, min(start + turn, num)).sum(dim=1) for start in range(0, num, turn))
+    assert isinstance(total, Tensor)
+    plain = torch.zeros_like(exact)
+    plain[rows] = unit_rows(total) @ shifts.t()
+    return {
+        "channels": len(rows), "prompts": banks.prompts, "bank_info": bank.info,
+        "bank": compared(exact, plain)["overlap"], "screened": compared(refined, plain)["overlap"],
+    }  # fmt: skip
 
 
 def adaptive_stage(banks: Banks, *, num: int = 40, samples: int = 48) -> dict[str, Any]:
     """Samples that adaptive probing takes, and bfloat16, on channels spread over all layers."""
-    plan = plan_bank(banks.generator, banks.embedder, num_samples=samples, batch_size=64, **banks.options)
-    prober = Prober(banks.generator, banks.embedder, plan)
+    prober = banks.new_prober(num=samples)
     rows = torch.linspace(0, len(prober.channels) - 1, num).long()
     picked = [prober.channels[row : row + 1] for row in rows.tolist()]
     units = torch.cat([prober.differences(channel, samples) for channel in picked])
@@ -426,7 +336,7 @@ def adaptive_stage(banks: Banks, *, num: int = 40, samples: int = 48) -> dict[st
         {name: value for name, value in row.items() if name not in left_out}
         for row in adaptive(units, exact, banks.shifts)
     ]
-    short = Prober(banks.generator, banks.embedder, {**plan, "autocast": "bfloat16"})
+    short = banks.new_prober(torch.bfloat16, samples)
     again = torch.cat([short.differences(channel, FIRST_LOOK) for channel in picked])
     cosine = F.cosine_similarity(again.mean(dim=1), units[:, :FIRST_LOOK].mean(dim=1), dim=1)
     fewer = [
@@ -435,11 +345,6 @@ def adaptive_stage(banks: Banks, *, num: int = 40, samples: int = 48) -> dict[st
         if n < samples
     ]
     return {"channels": num, "samples": samples, "adaptive": told, "fewer_samples": fewer, "bfloat16": spread(cosine)}
-
-
-def times_stage(banks: Banks) -> dict[str, Any]:
-    """What the parts take, and what each way comes to."""
-    return {"seconds": banks.times(), "channels": len(banks.prober.channels)}
 
 
 def _recall(found: Tensor, exact: Tensor, count: int, among: int) -> dict[str, float]:
@@ -466,9 +371,7 @@ def judged(
     from .edit_run import Bench, Judges, Settings, run
     from .edit_scores import interval, joined, judge_edits
 
-    domain = banks.editor.domain
-    if domain.bank is None:
-        raise SystemExit("this domain comes without a bank")
+    domain, bank = banks.editor.domain, banks.bank.info
     judges = Judges(
         attributes=load_attribute_judge(), identity=load_identity(JUDGES / "identity.safetensors"),
         witness=domain.witness,
@@ -477,7 +380,7 @@ def judged(
     for choice in ("auto", *ways):
         settings = Settings(
             portraits=portraits, tasks=tuple(task.key for task in banks.tasks), ways=("global",),
-            options={"global": {"bank": choice, "space": "s"}},
+            options={"global": {"bank": choice, "space": "s", "precision": bank["autocast"] or "float32"}},
         )  # fmt: skip
         bench = Bench(editor=banks.editor, judges=judges, settings=settings, folder=banks.folder / choice)
         parts = run(bench, say=lambda text, choice=choice: tell(f"{choice}: {text}"))["global"]
@@ -493,7 +396,7 @@ def judged(
     groups = np.tile(np.arange(portraits), len(banks.tasks))
     edits = int(np.isfinite(tables["auto"]["hit"]).sum())
     out: dict[str, Any] = {
-        "portraits": portraits, "prompts": banks.prompts, "bank": domain.bank.info, "edits": edits
+        "portraits": portraits, "prompts": banks.prompts, "bank": bank, "edits": edits
     }  # fmt: skip
     for name in ("hit", "leak", "identity"):
         out[name] = {choice: interval(table[name], groups) for choice, table in tables.items()}
@@ -506,36 +409,28 @@ def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.banks", description=__doc__)
     add = parser.add_argument
     add("--domain", default="portraits")
-    add("--samples", type=int, default=DEFINED_AT, help="of the exact bank (default: 100, an hour on two cores)")
     add("--portraits", type=int, default=20, help="that edits are judged on (default: 20)")
     add("--judged", nargs="+", choices=("screen", "none"), default=["screen", "none"], help="beside the exact bank")
     add("--stages", nargs="+", choices=STAGES, default=list(STAGES))
     add("--texts", type=int, default=len(TASKS), help="prompts, spread over the list (default: all)")
-    add("--seconds", type=float, help="stop after so long, to go on in the next run")
     add("--threads", type=int, help="CPU threads (default: all cores)")
     add("--folder", type=Path, default=RUNS)
     add("--results", type=Path, default=RESULTS)
     arguments = parser.parse_args(words)
     keep_memory()
     torch.set_num_threads(arguments.threads or os.cpu_count() or 1)
-    banks = Banks(arguments.domain, arguments.folder, arguments.samples, arguments.seconds, num_texts=arguments.texts)
-    stages: dict[str, Callable[[], dict[str, Any] | None]] = {
+    banks = Banks(arguments.domain, arguments.folder, num_texts=arguments.texts)
+    stages: dict[str, Callable[[], dict[str, Any]]] = {
         "times": lambda: times_stage(banks),
         "given": lambda: given_stage(banks),
+        "plain": lambda: plain_stage(banks),
         "adaptive": lambda: adaptive_stage(banks),
-        "channels": lambda: channels_stage(banks),
         "judges": lambda: judged(banks, arguments.portraits, arguments.judged),
     }
     results: dict[str, Any] = json.loads(arguments.results.read_text()) if arguments.results.is_file() else {}
     for stage in arguments.stages:
         found = stages[stage]()
-        if found is None:
-            raise SystemExit("not done yet; run it again to go on")
-        name = stage
-        if stage == "given" and arguments.domain != "portraits":
-            name = f"given_{found['bank']['num_samples']}"
-        if stage == "judges":  # each choice of ways for itself, and each bank
-            name = "_".join([stage, *arguments.judged, str(found["bank"]["num_samples"])])
+        name = "_".join([stage, *arguments.judged]) if stage == "judges" else stage  # each choice of ways for itself
         results[name] = {"about": about_run(), "generator": fingerprint(banks.generator), **found}
         if timed := results.get("times"):
             timed["costs"] = costs(timed["seconds"], timed["channels"], results.get("given"))

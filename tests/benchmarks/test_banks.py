@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from torch.nn import functional as F
 
 from benchmarks import banks as B
 from textmorph.channel_bank import build_bank
+from textmorph.domains import load_domain
 from textmorph.probing import unit_rows
 from textmorph.screening import Screening
 
@@ -42,64 +42,71 @@ def test_adaptive_takes_more_samples_for_less_error() -> None:
     assert used == sorted(used)
     assert used[0] < 40
     assert rows[-1]["cosine_mean"] > rows[0]["cosine_mean"] > 0.8
-    assert B.sizes(units, exact, shifts)[-1]["samples"] == 32
 
 
 @pytest.fixture(scope="module")
 def domain(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_toy_domain(tmp_path_factory.mktemp("banks") / "toy", corpus=False)
+    """A toy with a bank of twelve samples."""
+    folder = write_toy_domain(tmp_path_factory.mktemp("banks") / "toy", corpus=False)
+    made = load_domain(folder)
+    bank = build_bank(made.generator, made.embedder, num_samples=12, num_statistics=64, tolerance=0.4, batch_size=64)
+    bank.save(folder / "bank.safetensors", overwrite=True)
+    return folder
 
 
-def test_the_channel_stage_goes_on_and_its_exact_bank_is_the_exact_bank(
-    domain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(B, "COUNTS", (2, 5))
-    small = Screening(num_samples=6, num_lengths=4, sketch=4, num_differences=2)
-    monkeypatch.setattr(B, "PRESETS", {"none": small, "screen": small})
-    stopped = B.Banks(str(domain), tmp_path, 8, seconds=-1)
-    assert B.channels_stage(stopped) is None  # no time at all
-    banks = B.Banks(str(domain), tmp_path, 8, seconds=None)
-    found = B.channels_stage(banks)
-    assert found is not None
-    assert json.loads(json.dumps(found))["channels"] == len(banks.prober.channels)
-    assert found["ways"]["none"]["refined-20"]["overlap"].keys() == {"2", "5"}
-    units = banks.units()
-    assert units is not None
-    exact = build_bank(banks.generator, banks.embedder, num_samples=8)
-    torch.testing.assert_close(banks.bank(units).effects, exact.effects, atol=2e-3, rtol=0)  # kept in half precision
-    files = {path: path.stat().st_mtime_ns for path in banks.folder.glob("units-*")}
-    assert B.channels_stage(B.Banks(str(domain), tmp_path, 8, seconds=-1)) is not None  # all is there
-    assert {path: path.stat().st_mtime_ns for path in banks.folder.glob("units-*")} == files
+    monkeypatch.setattr(B, "WANTED", 5)
+    screen = Screening(num_samples=100, num_lengths=100, sketch=16, candidates=100, most=400, num_differences=100)
+    none = Screening(num_samples=6, num_lengths=4, sketch=4, num_differences=2)
+    monkeypatch.setattr(B, "PRESETS", {"none": none, "screen": screen})
+
+
+@pytest.mark.usefixtures("small")
+def test_a_screening_of_every_channel_finds_what_the_bank_of_its_samples_finds(domain: Path, tmp_path: Path) -> None:
+    banks = B.Banks(str(domain), tmp_path, num_texts=3)
+    assert banks.screen.screening.num_differences == 12
+    assert banks.screen.screening.tolerance == 0.4
+    told: list[str] = []
+    found = json.loads(json.dumps(B.given_stage(banks, tell=told.append)))
+    assert min(found["refined"]["overlap"].values()) > 0.9  # who leaves a race may have been wanted, now and then
+    assert found["none"]["refined"]["overlap"]["5"] < 0.9
+    channels = len(banks.bank.channels)
+    assert 8 * channels <= found["differences"]["least"] <= found["differences"]["most"] < 12 * channels
+    assert found["none"]["first_text_seconds"] > 0
+    plain = B.plain_stage(banks, tell=told.append)
+    units = build_bank(banks.generator, banks.embedder, num_samples=12, num_statistics=64).effects @ banks.shifts.t()
+    exact = banks.bank.effects @ banks.shifts.t()
+    assert plain["bank"] == B.compared(exact, units)["overlap"]
+    assert len(told) > 3
 
 
 def test_costs_are_counted_from_the_times_of_the_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(B, "PRESETS", {"none": Screening(num_samples=64, num_lengths=8, sketch=32)})
+    screen = Screening(num_samples=24, num_lengths=24, sketch=12, num_differences=10, most=100)
+    monkeypatch.setattr(B, "PRESETS", {"none": Screening(num_samples=64, num_lengths=8, sketch=32), "screen": screen})
     second = {
-        "plain_render": 1.0, "exact_render": 0.5, "exact_render_bfloat16": 0.25, "one_channel_render": 0.5,
+        "plain_render": 1.0, "exact_render": 0.5, "exact_render_bfloat16": 0.25, "raced_render": 0.5,
         "slope": 3.0, "slopes_8": 17.0,  # forward 1, backward 2
     }  # fmt: skip
     second |= {f"{name}_bfloat16": value / 2 for name, value in second.items() if "render_" not in name}
     times = {name: {"median": value} for name, value in second.items()}
-    given = {
-        "bank": {"num_samples": 24, "autocast": "bfloat16"},
-        "screening": asdict(Screening(num_samples=24, num_lengths=24, sketch=12, num_differences=24, most=200)),
-    }
-    found = B.costs(times, 1000, given)
+    found = B.costs(times, 1000)
     assert found["plain"] == 200_000
     assert found["exact"] == {"seconds": 100_000, "plain_over_this": 2}
     assert found["none"]["sketch"] == 8 * (1 + 32 * 2)
     assert found["none"]["slopes"] == 64 * 3
     assert found["none"]["differences"] == 2 * 4 * 64 * 0.5
     assert found["none_bfloat16"]["first_text"] == found["none"]["first_text"] / 2
-    assert found["compared"]["plain"] == 48_000
-    assert found["compared"]["differences"] == 2 * 24 * 100 * 0.25
-    assert found["compared"]["first_text"] == 24 * (0.5 + 12) + 24 * 1.5 + 1200
-    assert found["compared"]["plain_over_first_text"] == 48_000 / found["compared"]["first_text"]
-    assert "compared" not in B.costs(times, 1000)
+    assert found["screen"]["differences"] == 2 * 10 * 100 * 0.5
+    raced = B.costs(times, 1000, {"differences": {"mean": 300.0}})
+    assert raced["screen"]["differences"] == 2 * 300 * 0.5
+    assert raced["screen"]["plain_over_first_text"] == 200_000 / raced["screen"]["first_text"]
+    assert raced["none"] == found["none"]
 
 
 def test_the_parts_are_timed(domain: Path, tmp_path: Path) -> None:
-    banks = B.Banks(str(domain), tmp_path, 8, seconds=None, num_texts=2)
+    banks = B.Banks(str(domain), tmp_path, num_texts=2)
     found = B.times_stage(banks)
     assert all(0 < case["fastest"] <= case["median"] <= case["slowest"] for case in found["seconds"].values())
     assert B.costs(found["seconds"], found["channels"])["plain"] > 0
