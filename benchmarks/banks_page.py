@@ -22,10 +22,7 @@ WAYS = {"sketch": "for all texts (sketch)", "first": "for each text (slopes)"}
 def figures(banks: Mapping[str, Any], steps: Mapping[str, Any]) -> str:
     """The page's figures."""
     given, adaptive = banks.get("given"), banks.get("adaptive")
-    others = [_agreement_with(banks[name]) for name in sorted(banks) if name.startswith("given_")]
-    parts = [_times(banks.get("times")), _agreement(given), *others, _adaptive(adaptive)]
-    if given and adaptive and given["generator"] != adaptive["generator"]:
-        parts.append("(Adaptive sampling was measured on the generator that came before the present one.)")
+    parts = [_times(banks.get("times"), given), _agreement(given), _plain(banks.get("plain")), _adaptive(adaptive)]
     judged = [_judged(banks[name]) for name in sorted(banks) if name.startswith("judges")] or [_judged(None)]
     return "\n\n".join([*parts, *judged, _large(steps)])
 
@@ -47,89 +44,82 @@ def _ran(about: Mapping[str, Any]) -> str:
     return f"{machine['processor']}, {machine['torch_threads']} threads, load {machine['load']} at the end"
 
 
-def _times(found: Mapping[str, Any] | None) -> str:
+def _times(found: Mapping[str, Any] | None, given: Mapping[str, Any] | None) -> str:
     if found is None:
         return "What the parts take was not measured."
     second = {name: one["median"] * 1000 for name, one in found["seconds"].items()}
     costs = found["costs"]
-    exact, short, screen, none = (costs[name] for name in ("exact", "exact_bfloat16", "screen", "none"))
-    return f"""On the embedded portraits ({_ran(found["about"])}), medians:
+    ways = [
+        ("an exact bank", costs["exact"]["seconds"], costs["exact_bfloat16"]["seconds"]),
+        ("a bank for all texts, by gradients", *_both(costs, "screen", "sketch")),
+        ("screened, a first text", *_both(costs, "screen", "first_text")),
+        ("screened, a further text, at most", *_both(costs, "screen", "next_text_at_most")),
+        ("no bank, a first text", *_both(costs, "none", "first_text")),
+        ("no bank, a further text, at most", *_both(costs, "none", "next_text_at_most")),
+    ]
+    rows = "\n".join(
+        f"| {name} | {_time(long)} | {costs['plain'] / long:.{1 if long > 6000 else 0}f} "
+        f"| {_time(short)} | {costs['plain'] / short:.{1 if short > 6000 else 0}f} |"
+        for name, long, short in ways
+    )
+    raced = f"{given['differences']['mean']:,.0f} in the mean" if given else "the most that it may take"
+    return f"""On the embedded portraits ({_ran(found["about"])}), medians of milliseconds:
 
-| one picture | milliseconds |
-|---|---|
-| drawn and embedded by the plain definition, one at a time | {second["plain_render"]:.1f} |
-| the same in the exact bank, float32 | {second["exact_render"]:.1f} |
-| in bfloat16 | {second["exact_render_bfloat16"]:.1f} |
-| drawn, embedded and one pass backwards | {second["slope"]:.1f} |
+| one picture | float32 | bfloat16 |
+|---|---|---|
+| drawn and embedded by the plain definition, one at a time | {second["plain_render"]:.1f} | |
+| the same in an exact bank | {second["exact_render"]:.1f} | {second["exact_render_bfloat16"]:.1f} |
+| the same for a candidate that races | {second["raced_render"]:.1f} | {second["raced_render_bfloat16"]:.1f} |
+| drawn, embedded and one pass backwards | {second["slope"]:.1f} | {second["slope_bfloat16"]:.1f} |
 
-From these follow, by counting passes, for banks of 100 samples: the plain definition takes {_time(costs["plain"])}; the
-exact bank {_time(exact["seconds"])} ({exact["plain_over_this"]:.1f} times less), in bfloat16 {_time(short["seconds"])}
-({short["plain_over_this"]:.1f}); a bank for all texts by gradients {_time(screen["sketch"])}
-({screen["plain_over_sketch"]:.0f} times less than the plain one); screened, with the differences of a first text's best
-candidates, {_time(screen["first_text"])} ({screen["plain_over_first_text"]:.0f} times less; goal: 30); a first text
-without a bank {_time(none["first_text"])}, each further one {_time(none["next_text_at_most"])} at most.{_compared(costs)}"""
+From these follows what each way takes, by counting passes, for banks of 100 samples and 50 channels wanted. The
+plain definition takes {_time(costs["plain"])}. Of a screened text the differences are counted that one took below
+({raced}; each is two pictures). *Less* is how many times less than the plain definition (goal for a screened text: 30):
+
+| | float32 | less | bfloat16 | less |
+|---|---|---|---|---|
+{rows}"""
 
 
-def _compared(costs: Mapping[str, Any]) -> str:
-    """The cost of what the agreement below was measured for."""
-    if "compared" not in costs:
-        return ""
-    same = costs["compared"]
-    return f"""
-
-What is compared next, samples and precision of both alike, costs {_time(same["first_text"])} for a first text where the plain
-definition takes {_time(same["plain"])}: {same["plain_over_first_text"]:.0f} times less (goal: 30)."""
+def _both(costs: Mapping[str, Any], way: str, part: str) -> tuple[float, float]:
+    return costs[way][part], costs[f"{way}_bfloat16"][part]
 
 
 def _agreement(found: Mapping[str, Any] | None) -> str:
     if found is None:
         return "How well gradients agree with the exact bank was not measured."
-    num, taken = found["bank"]["num_samples"], found["screening"]["num_differences"]
-    fewer = " (differences alone are taken at fewer)" if taken < num else ""
-    return f"""Agreement with the exact bank that the domain comes with ({num} samples), at the same samples, so that
-little is left to chance but the method{fewer}; means over {len(found["prompts"])} prompts that nothing was trained on:
+    how, none, taken = found["screening"], found["none"], found["differences"]
+    rows = [
+        *(_row(title, found[way]) for way, title in WAYS.items()),
+        _row(f"screened: {how['most']} race", {**found["refined"], "rank_correlation": None}),
+        _row("no bank: gradients at 50 samples, 64 race", {**none["refined"], "rank_correlation": None}),
+    ]
+    among = ", ".join(f"{one['share']:.3f} among {one['among']}" for one in found["recall_at_50"])
+    known = found["known"]
+    return f"""Agreement with the exact bank that the domain comes with, {_bank(found["bank"])}. Screening takes the samples and
+the precision of that bank, so that little is left to differ but the method. Means over {len(found["prompts"])} prompts that nothing was
+trained on:
 
-{_shares(found)}
+| | rank correlation | k = 10 | 20 | 50 | 100 |
+|---|---|---|---|---|---|
+{chr(10).join(rows)}
+
+k columns: share of the k channels that both select, 50 wanted (goal at 50: 0.95). A text took {taken["mean"]:,.0f} differences in the
+mean ({taken["least"]:,.0f} to {taken["most"]:,.0f}; a bank of all channels takes {found["bank"]["num_samples"] * known["of"]:,.0f} without a tolerance), and the first {_time(found["first_text_seconds"])}, the sketch
+with it; without a bank the first took {_time(none["first_text_seconds"])}. Of the exact best 50 there are, by slopes, {among}. Of {known["of"]} channels the bank does not
+know the direction of {known["of"] - known["channels"]} (error by `probing.angle_error` above {known["error"]:g}); {1 - known["of_the_best_50"]:.1%} of its best 50 are such.
 
 ![Agreement with the exact bank](images/banks.png)"""
 
 
-def _agreement_with(found: Mapping[str, Any]) -> str:
-    """With another bank than the domain's, of more samples than screening takes."""
-    bank, taken = found["bank"], found["screening"]["num_differences"]
-    mean = f", {bank['mean_samples']:.0f} in the mean" if "mean_samples" in bank else ""
-    return f"""Agreement with an exact bank of at most {bank["num_samples"]} samples (tolerance {bank["tolerance"]:g}{mean}), of
-which screening takes differences at {taken}: the chance that the fewer samples bring counts too. Means over
-{len(found["prompts"])} prompts that nothing was trained on:
-
-{_shares(found)}"""
-
-
-def _shares(found: Mapping[str, Any]) -> str:
-    """How much of what an exact bank selects the other ways select, too."""
-    rows = [_row(title, found[way]) for way, title in WAYS.items()]
-    taken = found["screening"]["num_differences"]
-    rows.append(_row(f"screened: differences at {taken} samples", {**found["refined"], "rank_correlation": None}))
-    among = {one["among"]: one["share"] for one in found["recall_at_50"]}
-    return f"""| by gradients | rank correlation | k = 10 | 20 | 50 | 100 |
-|---|---|---|---|---|---|
-{chr(10).join(rows)}
-
-k columns: share of the k channels that both select (goal at 50: 0.95). Of the exact best 50, {among[100]:.3f} are among
-the first 100 by slopes, and {among[200]:.3f} among the first 200.{_known(found.get("known"))}"""
-
-
-def _known(found: Mapping[str, Any] | None) -> str:
-    """What is left of the disagreement where the exact bank itself knows a direction."""
+def _plain(found: Mapping[str, Any] | None) -> str:
+    """Against a bank in which no channel was stopped early."""
     if found is None:
-        return ""
-    at = {way: found[way]["overlap"]["50"] for way in ("first", "refined")}
-    return f"""
-
-The exact bank itself does not know every direction: of {found["of"]} channels {found["of"] - found["channels"]} do so
-little that the mean over its samples is within what chance gives (error by `probing.angle_error` above
-{found["error"]:g}), and {1 - found["of_the_best_50"]:.1%} of its best 50 are such. Among the others, screening shares
-{at["refined"]:.3f} of the best 50, and slopes alone {at["first"]:.3f}."""
+        return "Agreement with a bank in which no channel is stopped early was not measured."
+    bank, screened = found["bank"], found["screened"]
+    return f"""A tolerance stops channels early, in the bank and in the race. Against the plain definition, {found["bank_info"]["num_samples"]} samples of every
+channel (taken for the {found["channels"]} channels that are among the best 100 of a prompt by either way), the bank shares {bank["50"]:.3f} of
+the best 50 ({bank["20"]:.3f} of 20), and screening {screened["50"]:.3f} ({screened["20"]:.3f})."""
 
 
 def _adaptive(found: Mapping[str, Any] | None) -> str:

@@ -64,48 +64,16 @@ class Panel:
         self.draw.text(place, text, colour, ImageFont.load_default(size * SCALE), anchor)
 
 
-def draw(found: dict[str, Any]) -> Image.Image:
-    """Overlap with the exact bank: over samples, over channels, and what first order finds."""
-    image = Image.new("RGB", (3 * SIZE[0] * SCALE, SIZE[1] * SCALE), "white")
-    canvas = ImageDraw.Draw(image)
-    fewer, adaptive = found["fewer_samples"], found["adaptive"]
-    samples = [row["samples"] for row in fewer] + [found["samples"]]
-    panel = Panel(canvas, 0, "samples of the exact bank", "samples of each channel (mean)", samples)
-    panel.curve([(row["samples"], row["overlap"]["50"]) for row in fewer], "a", "the same for all, overlap at k = 50")
-    panel.curve([(row["mean_samples"], row["overlap"]["50"]) for row in adaptive], "b", "adaptive, overlap at k = 50")
-    panel.curve([(row["mean_samples"], row["cosine_mean"]) for row in adaptive], "c", "adaptive, mean cosine")
-    counts = [int(count) for count in found["halves"]["overlap"]]
-    panel = Panel(canvas, SIZE[0], "channels selected, shared with the exact bank", "number of channels, k", counts)
-    titles = {"screen": "gradients, 100 samples", "none": "without a bank"}
-    shown = [
-        ("screen", "sketch", "a", "no differences"),
-        ("screen", "refined-50", "b", "with differences"),
-    ]
-    shown += [("none", "refined-50", "c", "with differences")]
-    for way, stage, colour, label in shown:
-        overlap = found["ways"][way][stage]["overlap"]
-        panel.curve([(int(k), share) for k, share in overlap.items()], colour, f"{titles[way]}, {label}")
-    halves = found["halves"]["overlap"]
-    panel.curve([(int(k), share) for k, share in halves.items()], "d", "two exact banks of half the samples each")
-    recall = found["ways"]["none"]["recall_at_50"]
-    panel = Panel(
-        canvas, 2 * SIZE[0], "the exact best 50, among the first m by gradients", "m", [row["among"] for row in recall]
-    )
-    for way, colour in (("none", "c"), ("screen", "b")):
-        rows = found["ways"][way]["recall_at_50"]
-        panel.curve([(row["among"], row["share"]) for row in rows], colour, titles[way])
-    return image.resize((3 * SIZE[0], SIZE[1]), Image.Resampling.LANCZOS)
-
-
-def draw_given(given: dict[str, Any], adaptive: dict[str, Any]) -> Image.Image:
-    """The same against the bank that the domain comes with: over channels, over candidates, over samples."""
+def draw(given: dict[str, Any], adaptive: dict[str, Any]) -> Image.Image:
+    """Overlap with the bank that the domain comes with, over channels and over candidates; effects over samples."""
     image = Image.new("RGB", (3 * SIZE[0] * SCALE, SIZE[1] * SCALE), "white")
     canvas = ImageDraw.Draw(image)
     counts = [int(count) for count in given["first"]["overlap"]]
     panel = Panel(canvas, 0, "channels selected, shared with the exact bank", "number of channels, k", counts)
-    titles = {"sketch": "gradients for all texts", "first": "for each text", "refined": "then differences"}
-    for (way, title), colour in zip(titles.items(), "abc", strict=True):
-        panel.curve([(int(k), share) for k, share in given[way]["overlap"].items()], colour, title)
+    titles = {"sketch": "gradients for all texts", "first": "for each text", "refined": "then a race"}
+    curves = [(title, given[way]) for way, title in titles.items()] + [("without a bank", given["none"]["refined"])]
+    for (title, found), colour in zip(curves, "abcd", strict=True):
+        panel.curve([(int(k), share) for k, share in found["overlap"].items()], colour, title)
     recall = given["recall_at_50"]
     title = "the exact best 50, among the first m by gradients"
     panel = Panel(canvas, SIZE[0], title, "m", [row["among"] for row in recall])
@@ -124,7 +92,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--image", type=Path, default=IMAGE)
     arguments = parser.parse_args(words)
     found = json.loads(arguments.results.read_text())
-    image = draw(found["channels"]) if "channels" in found else draw_given(found["given"], found["adaptive"])
+    image = draw(found["given"], found["adaptive"])
     with written_whole(arguments.image, overwrite=True) as path:
         image.save(path, format="PNG", optimize=True)
     print(arguments.image)

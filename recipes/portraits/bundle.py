@@ -27,7 +27,8 @@ from .training import countdown
 DOMAIN = Path("src/textmorph/assets/portraits")
 JUDGES = Path("recipes/portraits/judges")
 TUNED = Path("recipes/portraits/tuned.json")
-BANK_SAMPLES = 24
+BANK_SAMPLES = 100
+BANK_TOLERANCE = 0.3
 CORPUS_SIZE = 5000
 SAMPLES = 6
 TRUNCATION, TO_RGB = 1.0, True
@@ -80,7 +81,7 @@ def write_bank_and_corpus() -> None:
     engine = ProcessEngine(workers=torch.get_num_threads())
     bank = make_bank(
         domain, parts / "bank.safetensors", num_samples=BANK_SAMPLES, truncation=TRUNCATION, to_rgb=TO_RGB, seed=21,
-        autocast=torch.bfloat16, engine=engine, overwrite=True, progress=countdown("bank"),
+        autocast=torch.bfloat16, tolerance=BANK_TOLERANCE, engine=engine, overwrite=True, progress=countdown("bank"),
     )  # fmt: skip
     bank.save(DOMAIN / "bank.safetensors", overwrite=True, dtype=torch.float16)
     corpus = parts / "corpus.safetensors"

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .bundle import BANK_SAMPLES, CORPUS_SIZE, DOMAIN
+from .bundle import BANK_SAMPLES, BANK_TOLERANCE, CORPUS_SIZE, DOMAIN
 from .data import SIZES
 
 GENERATOR = {  # how it was trained, as its file says
@@ -77,7 +77,8 @@ Held out: other seeds.
 CLIP: contrastive with known matches, pairs that differ in one attribute, a directional loss on their captions, attribute
 heads on the vision tower during training only; then words alone, with a choice among all values of an attribute
 (training phrasings only). Identity: ArcFace over drawn persons. Encoder: towards the w of
-the record, then through the generator. Channel bank: {BANK_SAMPLES} samples at ±5 standard deviations. Corpus: {CORPUS_SIZE:,} samples.
+the record, then through the generator. Channel bank: at most {BANK_SAMPLES} samples
+at ±5 standard deviations, fewer where the direction is known to a sine of {BANK_TOLERANCE:g}. Corpus: {CORPUS_SIZE:,} samples.
 
 ## CLIP: the right word among all values of an attribute (withheld phrasings)
 | attribute | one phrasing | all phrasings averaged | witness, one phrasing |
