@@ -144,6 +144,13 @@ def test_colours_are_a_modulated_convolution_without_demodulation() -> None:
     torch.testing.assert_close(modulated_to_rgb(x, weight, style), expected, **EXACT)
 
 
+def test_colours_are_computed_in_full_precision_under_autocast() -> None:
+    x, weight, style = torch.randn(2, 8, 4, 4), torch.randn(3, 8, 1, 1), torch.randn(2, 8)
+    with torch.autocast("cpu", torch.bfloat16):
+        short = modulated_to_rgb(x.bfloat16(), weight, style)
+    assert torch.equal(short, modulated_to_rgb(x.bfloat16().float(), weight, style))
+
+
 def test_demodulation_gives_every_output_unit_variance() -> None:
     random = torch.Generator().manual_seed(0)
     weight, style = torch.randn(OUTPUTS, 64, 3, 3, generator=random), torch.randn(2, 64, generator=random)
