@@ -86,7 +86,7 @@ class Screening:
 PRESETS = {
     "none": Screening(),
     "screen": Screening(
-        num_samples=100, num_lengths=100, sketch=48, candidates=8.0, most=400, num_differences=100, tolerance=0.3
+        num_samples=100, num_lengths=100, sketch=48, candidates=6.0, most=300, num_differences=100, tolerance=0.3
     ),
 }
 
