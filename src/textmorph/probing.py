@@ -354,7 +354,7 @@ def rounding(plan: Mapping[str, Any]) -> float:
     """Effect of one deviation that differences in the precision of a plan cannot tell from nothing.
 
     A coordinate of a unit embedding is rounded by a few tenths of float32's epsilon; the difference spans twice the
-    magnitude. Of what a generator in shorter numbers rounds, a picture has a tenth left (measured: docs/banks.md). A
+    magnitude. Of what a generator in shorter numbers rounds, a picture has about a tenth left (docs/banks.md). A
     gradient sees far smaller effects, and would rank channels by them that a bank cannot know.
     """
     short, magnitude = PRECISIONS.get(plan["autocast"]), float(plan["magnitude"])
