@@ -432,7 +432,7 @@ def main(words: Sequence[str] | None = None) -> None:
         found = stages[stage]()
         name = "_".join([stage, *arguments.judged]) if stage == "judges" else stage  # each choice of ways for itself
         results[name] = {"about": about_run(), "generator": fingerprint(banks.generator), **found}
-        if timed := results.get("times"):
+        if stage in ("times", "given") and (timed := results.get("times")):
             timed["costs"] = costs(timed["seconds"], timed["channels"], results.get("given"))
         arguments.results.parent.mkdir(parents=True, exist_ok=True)
         write_bytes(arguments.results, (json.dumps(results, indent=1) + "\n").encode(), overwrite=True)
