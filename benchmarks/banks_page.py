@@ -105,11 +105,17 @@ trained on:
 {chr(10).join(rows)}
 
 k columns: share of the k channels that both select, 50 wanted (goal at 50: 0.95). A text took {taken["mean"]:,.0f} differences in the
-mean ({taken["least"]:,.0f} to {taken["most"]:,.0f}; a bank of all channels takes {found["bank"]["num_samples"] * known["of"]:,.0f} without a tolerance), and the first {_time(found["first_text_seconds"])}, the sketch
-with it; without a bank the first took {_time(none["first_text_seconds"])}. Of the exact best 50 there are, by slopes, {among}. Of {known["of"]} channels the bank does not
+mean ({taken["least"]:,.0f} to {taken["most"]:,.0f}; a bank of all channels takes {found["bank"]["num_samples"] * known["of"]:,.0f} without a tolerance).{_whole(found)} Of the exact best 50 there are, by slopes, {among}. Of {known["of"]} channels the bank does not
 know the direction of {known["of"] - known["channels"]} (error by `probing.angle_error` above {known["error"]:g}); {1 - known["of_the_best_50"]:.1%} of its best 50 are such.
 
 ![Agreement with the exact bank](images/banks.png)"""
+
+
+def _whole(found: Mapping[str, Any]) -> str:
+    """Seconds of a whole run for a first text, where they were taken."""
+    ways = {"screened": found, "without a bank": found["none"]}
+    took = [f"{name} {_time(one['first_text_seconds'])}" for name, one in ways.items() if "first_text_seconds" in one]
+    return f" In that run a first text took, the sketch with it, {' and '.join(took)}." if took else ""
 
 
 def _plain(found: Mapping[str, Any] | None) -> str:
