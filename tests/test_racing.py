@@ -79,5 +79,5 @@ def test_a_race_finds_the_best_with_fewer_values() -> None:
         racing &= still_in(mean, error, num=30)
     best = set(values.mean(dim=1).topk(30).indices.tolist())
     assert len(best & set(mean.topk(30).indices.tolist())) >= 29
-    assert taken.float().mean() < 50
-    assert len(best & set(values[:, :40].mean(dim=1).topk(30).indices.tolist())) < 29  # as many for each
+    assert taken.float().mean() < 60
+    assert len(best & set(values[:, :60].mean(dim=1).topk(30).indices.tolist())) < 29  # as many for each
