@@ -59,7 +59,7 @@ STAGES = {
     "judge": Stage("the attribute classifier that only measures", 36, 5, ("judge:train_judge",)),
     "identity_judge": Stage("the second identity net, too", 10, 2, ("identity:train_identity", "identity_judge")),
     "judges": Stage("write the judges", 0.1, 0.1, ("bundle:write_judges",), trains=False),
-    "bank": Stage("the channel bank and the corpus", 10, 10, ("bundle:write_bank_and_corpus",), trains=False),
+    "bank": Stage("the channel bank and the corpus", 45, 10, ("bundle:write_bank_and_corpus",), trains=False),
     "bundle": Stage("write the domain folder", 1, 1, ("bundle:write_bundle",), trains=False),
     "report": Stage("measure it, write report.json and model card", 10, 10, ("report:write_report",), trains=False),
 }
