@@ -15,7 +15,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-DOUBT = 3.0
+DOUBT = 2.0
 """Standard errors by which one candidate has to be behind another."""
 
 
