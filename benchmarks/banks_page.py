@@ -92,7 +92,7 @@ def _agreement(found: Mapping[str, Any] | None) -> str:
     rows = [
         *(_row(title, found[way]) for way, title in WAYS.items()),
         _row(f"screened: {how['most']} race", {**found["refined"], "rank_correlation": None}),
-        _row("no bank: gradients at 50 samples, 64 race", {**none["refined"], "rank_correlation": None}),
+        _row("no bank: gradients at 50 samples, differences of 64", {**none["refined"], "rank_correlation": None}),
     ]
     among = ", ".join(f"{one['share']:.3f} among {one['among']}" for one in found["recall_at_50"])
     known = found["known"]
