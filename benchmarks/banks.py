@@ -8,16 +8,19 @@ and what judges say of the edits. Writes benchmarks/results/banks.json, where a 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import load, save
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -37,6 +40,8 @@ from .machine import about_run
 RUNS = Path("runs/benchmarks/banks")
 RESULTS = Path("benchmarks/results/banks.json")
 STAGES = ("times", "given", "plain", "adaptive", "judges")
+WAYS = ("sketch", "first", "screened", "none")
+"""To do without a bank: for all texts by gradients; for each by gradients; raced; as a user without a bank has it."""
 COUNTS = (10, 20, 50, 100)
 WANTED = 50
 """Channels whose selection is costed and compared."""
@@ -75,13 +80,11 @@ class Banks:
                 for prompt in self.prompts
             ]
         self.shifts = torch.stack(shifts).clone()  # [T, D]
-        info, usual = self.bank.info, PRESETS["screen"]
-        num = int(info["num_samples"])
-        how = replace(
-            usual, num_samples=num, num_lengths=num, num_differences=min(num, usual.num_differences),
-            tolerance=info["tolerance"], defined_at=num,
-        )  # fmt: skip
+        num = int(self.bank.info["num_samples"])
+        numbers = dict.fromkeys(("num_samples", "num_lengths", "num_differences", "defined_at"), num)
+        how = replace(PRESETS["screen"], **numbers)
         self.screen = Screen(self.generator, self.embedder, how, autocast=self.short, **self.options)
+        self._recall()
 
     @property
     def short(self) -> torch.dtype | None:
@@ -91,6 +94,47 @@ class Banks:
     def new_prober(self, autocast: torch.dtype | None = None, num: int = DEFINED_AT) -> Prober:
         plan = plan_bank(self.generator, self.embedder, num_samples=num, autocast=autocast, **self.options)
         return Prober(self.generator, self.embedder, plan)
+
+    @cached_property
+    def found(self) -> dict[str, Any]:
+        """What each way without the bank finds: relevances of all texts by its name, [P, T], and what it took."""
+        out: dict[str, Any] = {}
+        for name, screen in (("screened", self.screen), ("none", self.none)):
+            columns, taken, seconds = [], [], []
+            for shift in self.shifts:
+                begin = time.perf_counter()
+                relevance, differences = refined(screen, shift)
+                seconds.append(time.perf_counter() - begin)
+                columns.append(relevance)
+                taken.append(differences)
+                self._keep()
+                print(f"{name}: {len(taken)} of {len(self.shifts)} texts, {differences} differences", flush=True)
+            out[name] = torch.stack(columns, dim=1)
+            out[f"{name}_taken"], out[f"{name}_seconds"] = taken, seconds
+        out["sketch"] = self.screen.bank().effects @ self.shifts.t()
+        out["first"] = torch.stack([self.screen.first_order(shift)[0] for shift in self.shifts], dim=1)
+        return out
+
+    @cached_property
+    def none(self) -> Screen:
+        """The way without a bank, at the first of the same samples."""
+        return Screen(self.generator, self.embedder, PRESETS["none"], autocast=self.short, **self.options)
+
+    def _keep(self) -> None:
+        """Write down the differences so far, so that a benchmark that was stopped goes on."""
+        self._kept.parent.mkdir(parents=True, exist_ok=True)
+        there = {f"{channel} {first}": row for (channel, first), row in self.screen._differences.items()}
+        write_bytes(self._kept, save({name: row.contiguous() for name, row in there.items()}), overwrite=True)
+
+    def _recall(self) -> None:
+        if self._kept.is_file():
+            there = load(self._kept.read_bytes())
+            self.screen._differences |= {tuple(map(int, name.split())): row for name, row in there.items()}  # type: ignore[misc]
+
+    @property
+    def _kept(self) -> Path:
+        plan = json.dumps(self.screen.plan, sort_keys=True).encode()
+        return self.folder / f"differences-{hashlib.sha256(plan).hexdigest()[:16]}.safetensors"
 
     def times(self, repeats: int = 3) -> dict[str, Any]:
         """Seconds of the parts that every way is made of, on this machine as it is now."""
@@ -247,80 +291,69 @@ def times_stage(banks: Banks) -> dict[str, Any]:
 def given_stage(banks: Banks, *, tell: Callable[[str], None] = print) -> dict[str, Any]:
     """Screening against the bank that the domain comes with, at the samples and in the precision of that bank.
 
-    So that little but the method is left to differ. Beside it the way without a bank, at fewer samples.
+    That bank may have stopped channels early, by its tolerance; screening goes on to all samples. Beside it the way
+    without a bank, at fewer of the samples.
     """
-    bank, screen, shifts = banks.bank, banks.screen, banks.shifts
-    exact = bank.effects.float() @ shifts.t()  # [P, T]
-    found: dict[str, Any] = {"bank": bank.info, "screening": asdict(screen.screening), "prompts": banks.prompts}
-    begin = time.perf_counter()
-    refined, taken = _refined(screen, shifts[:1])
-    found["first_text_seconds"] = time.perf_counter() - begin
-    rest, more = _refined(screen, shifts[1:])
-    refined = torch.cat([refined, rest], dim=1)
-    found["differences"] = {"mean": float(np.mean(taken + more)), "least": min(taken + more), "most": max(taken + more)}
-    found["refined"] = compared(refined, exact)
-    tell(f"screened: {found['refined']} {found['differences']}")
-    found["sketch"] = compared(screen.bank().effects @ shifts.t(), exact)
-    first = torch.stack([screen.first_order(shift)[0] for shift in shifts], dim=1)
-    found["first"] = compared(first, exact)
-    found["recall_at_50"] = [_recall(first, exact, WANTED, m) for m in AMONG]
-    tell(f"{found['sketch']} {found['first']} {found['recall_at_50']}")
+    bank = banks.bank
+    exact = bank.effects.float() @ banks.shifts.t()  # [P, T]
+    ways, taken = banks.found, banks.found["screened_taken"]
     mean = bank.effects.float() * bank.consistency[:, None]
     error = angle_error(mean, torch.full((len(exact),), bank.info["num_samples"]))  # who is known took fewer
     known = error <= KNOWN
     best = torch.stack([rows.abs().topk(min(WANTED, len(exact))).indices for rows in exact.t()])  # [T, 50]
-    found["known"] = {
-        "error": KNOWN, "channels": int(known.sum()), "of": len(known),
-        "of_the_best_50": float(known[best].double().mean()),
+    found = {
+        "bank": bank.info, "screening": asdict(banks.screen.screening), "none": asdict(banks.none.screening),
+        "prompts": banks.prompts, "none_seconds": ways["none_seconds"],
+        "differences": {"mean": float(np.mean(taken)), "least": min(taken), "most": max(taken)},
+        "agreement": {name: compared(ways[name], exact) for name in WAYS},
+        "recall_at_50": [_recall(ways["first"], exact, WANTED, m) for m in AMONG],
+        "known": {
+            "error": KNOWN, "channels": int(known.sum()), "of": len(known),
+            "of_the_best_50": float(known[best].double().mean()),
+        },
     }  # fmt: skip
-    none = Screen(banks.generator, banks.embedder, PRESETS["none"], autocast=banks.short, **banks.options)
-    begin = time.perf_counter()
-    one, taken = _refined(none, shifts[:1])
-    seconds = time.perf_counter() - begin
-    rest, more = _refined(none, shifts[1:])
-    found["none"] = {
-        "screening": asdict(none.screening), "first_text_seconds": seconds,
-        "refined": compared(torch.cat([one, rest], dim=1), exact),
-    }  # fmt: skip
-    tell(f"no bank: {found['none']}")
+    tell(f"{found['differences']} {found['agreement']}")
     return found
 
 
-def _refined(screen: Screen, shifts: Tensor) -> tuple[Tensor, list[int]]:
-    """Relevances for 50 channels wanted, [P, T], and how many differences each text took."""
-    found, taken = [], []
-    for shift in shifts:
-        passes = 0
+def refined(screen: Screen, shift: Tensor) -> tuple[Tensor, int]:
+    """Relevances for 50 channels wanted, [P], and how many differences they took."""
+    passes = 0
 
-        def count(done: int, total: int) -> None:
-            nonlocal passes
-            passes = done
+    def count(done: int, total: int) -> None:
+        nonlocal passes
+        passes = done
 
-        begun = 0 if screen._lengths is not None else screen.screening.num_lengths * (1 + screen.screening.sketch)
-        found.append(screen.relevance(shift, num_channels=WANTED, progress=count))
-        taken.append((passes - begun - 2 * screen.screening.num_samples) // 2)
-    return torch.stack(found, dim=1), taken
+    begun = 0 if screen._lengths is not None else screen.screening.num_lengths * (1 + screen.screening.sketch)
+    found = screen.relevance(shift, num_channels=WANTED, progress=count)
+    return found, (passes - begun - 2 * screen.screening.num_samples) // 2
 
 
 def plain_stage(banks: Banks, *, tell: Callable[[str], None] = print) -> dict[str, Any]:
-    """Screening and the domain's bank against the plain definition: every channel at all samples, none stopped early.
+    """All ways and the domain's bank against the plain definition: every channel at all samples, none stopped early.
 
     Taken for the channels that may be among the best 50 of a text: its best 100, by the bank or by the screening.
     """
-    bank, screen, shifts = banks.bank, banks.screen, banks.shifts
+    bank, screen, shifts, ways = banks.bank, banks.screen, banks.shifts, banks.found
     exact = bank.effects.float() @ shifts.t()
-    refined, _ = _refined(screen, shifts)
-    best = [rows.abs().topk(min(2 * WANTED, len(rows))).indices for way in (exact, refined) for rows in way.t()]
-    rows = torch.tensor(sorted(set(torch.cat(best).tolist())))
-    tell(f"{len(rows)} channels at all samples")
+    picked = [
+        rows.abs().topk(min(2 * WANTED, len(rows))).indices for way in (exact, ways["screened"]) for rows in way.t()
+    ]
+    rows = torch.tensor(sorted(set(torch.cat(picked).tolist())))
     num, turn = int(bank.info["num_samples"]), screen.prober.turn
-    total = sum(screen._differences_of(rows, start, min(start + turn, num)).sum(dim=1) for start in range(0, num, turn))
-    assert isinstance(total, Tensor)
+    effects = []
+    for part in torch.split(rows, 64):
+        turns = [screen._differences_of(part, start, min(start + turn, num)) for start in range(0, num, turn)]
+        effects.append(unit_rows(torch.cat(turns, dim=1).mean(dim=1)))
+        banks._keep()
+        tell(f"plain: {sum(len(rows) for rows in effects)} of {len(rows)} channels at all samples")
     plain = torch.zeros_like(exact)
-    plain[rows] = unit_rows(total) @ shifts.t()
+    plain[rows] = torch.cat(effects) @ shifts.t()
     return {
         "channels": len(rows), "prompts": banks.prompts, "bank_info": bank.info,
-        "bank": compared(exact, plain)["overlap"], "screened": compared(refined, plain)["overlap"],
+        "overlap": {"bank": compared(exact, plain)["overlap"]}
+        | {name: compared(ways[name], plain)["overlap"] for name in WAYS},
+        "recall_at_50": [_recall(ways["first"], plain, WANTED, m) for m in AMONG],
     }  # fmt: skip
 
 

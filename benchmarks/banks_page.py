@@ -16,13 +16,16 @@ from .speed_steps import CLIP_MULTIPLY_ADDS, multiply_adds
 PAGE = Path("docs/banks.md")
 RESULTS = Path("benchmarks/results")
 BEGIN, END = "<!-- figures: benchmarks/banks_page.py -->", "<!-- end of figures -->"
-WAYS = {"sketch": "for all texts (sketch)", "first": "for each text (slopes)"}
+WAYS = {
+    "bank": "the bank of the domain", "sketch": "gradients for all texts (sketch)",
+    "first": "gradients for each text (slopes)", "screened": "screened: slopes, then a race", "none": "no bank",
+}  # fmt: skip
 
 
 def figures(banks: Mapping[str, Any], steps: Mapping[str, Any]) -> str:
     """The page's figures."""
     given, adaptive = banks.get("given"), banks.get("adaptive")
-    parts = [_times(banks.get("times"), given), _agreement(given), _plain(banks.get("plain")), _adaptive(adaptive)]
+    parts = [_times(banks.get("times"), given), _plain(banks.get("plain")), _agreement(given), _adaptive(adaptive)]
     judged = [_judged(banks[name]) for name in sorted(banks) if name.startswith("judges")] or [_judged(None)]
     return "\n\n".join([*parts, *judged, _large(steps)])
 
@@ -85,47 +88,52 @@ def _both(costs: Mapping[str, Any], way: str, part: str) -> tuple[float, float]:
     return costs[way][part], costs[f"{way}_bfloat16"][part]
 
 
+def _plain(found: Mapping[str, Any] | None) -> str:
+    """Against a bank in which no channel was stopped early."""
+    if found is None:
+        return "Agreement with the plain definition was not measured."
+    rows = "\n".join(_row(title, found["overlap"][way]) for way, title in WAYS.items())
+    return f"""Channels shared with the plain definition: {found["bank_info"]["num_samples"]} samples of every channel, none stopped early, for
+the {found["channels"]} channels that are among the best 100 of a prompt by the bank or by screening. All are in
+{found["bank_info"]["autocast"] or "float32"} and at the same samples, so that little is left to differ but the method; means over {len(found["prompts"])} prompts that
+nothing was trained on:
+
+| | k = 10 | 20 | 50 | 100 |
+|---|---|---|---|---|
+{rows}
+
+k columns: share of the k channels that both select, 50 wanted (goal of a screened text at 50: 0.95). The domain's bank
+is {_bank(found["bank_info"])}. Of the plain
+best 50 there are, by slopes, {_recall(found)}.
+
+![Agreement with the exact bank](images/banks.png)"""
+
+
 def _agreement(found: Mapping[str, Any] | None) -> str:
     if found is None:
         return "How well gradients agree with the exact bank was not measured."
-    how, none, taken = found["screening"], found["none"], found["differences"]
-    rows = [
-        *(_row(title, found[way]) for way, title in WAYS.items()),
-        _row(f"screened: {how['most']} race", {**found["refined"], "rank_correlation": None}),
-        _row("no bank: gradients at 50 samples, differences of 64", {**none["refined"], "rank_correlation": None}),
-    ]
-    among = ", ".join(f"{one['share']:.3f} among {one['among']}" for one in found["recall_at_50"])
-    known = found["known"]
-    return f"""Agreement with the exact bank that the domain comes with, {_bank(found["bank"])}. Screening takes the samples and
-the precision of that bank, so that little is left to differ but the method. Means over {len(found["prompts"])} prompts that nothing was
-trained on:
+    how, none, taken, known = found["screening"], found["none"], found["differences"], found["known"]
+    rows = []
+    for way, title in WAYS.items():
+        if way != "bank":
+            one = found["agreement"][way]
+            rank = f"{one['rank_correlation']:.3f}" if way in ("sketch", "first") else "–"
+            rows.append(_row(f"{title} | {rank}", one["overlap"]))
+    return f"""The same against the domain's bank itself, which stops a channel when it is known to the tolerance and so differs
+from the definition too:
 
 | | rank correlation | k = 10 | 20 | 50 | 100 |
 |---|---|---|---|---|---|
 {chr(10).join(rows)}
 
-k columns: share of the k channels that both select, 50 wanted (goal at 50: 0.95). A text took {taken["mean"]:,.0f} differences in the
-mean ({taken["least"]:,.0f} to {taken["most"]:,.0f}; a bank of all channels takes {found["bank"]["num_samples"] * known["of"]:,.0f} without a tolerance).{_whole(found)} Of the exact best 50 there are, by slopes, {among}. Of {known["of"]} channels the bank does not
-know the direction of {known["of"] - known["channels"]} (error by `probing.angle_error` above {known["error"]:g}); {1 - known["of_the_best_50"]:.1%} of its best 50 are such.
-
-![Agreement with the exact bank](images/banks.png)"""
-
-
-def _whole(found: Mapping[str, Any]) -> str:
-    """Seconds of a whole run for a first text, where they were taken."""
-    ways = {"screened": found, "without a bank": found["none"]}
-    took = [f"{name} {_time(one['first_text_seconds'])}" for name, one in ways.items() if "first_text_seconds" in one]
-    return f" In that run a first text took, the sketch with it, {' and '.join(took)}." if took else ""
+Of a screened text {how["most"]} channels race, and take {taken["mean"]:,.0f} differences in the mean ({taken["least"]:,.0f} to {taken["most"]:,.0f}; the plain
+definition takes {found["bank"]["num_samples"] * known["of"]:,.0f}). Without a bank it is gradients at {none["num_samples"]} samples and {none["num_differences"]} differences of each of {none["most"]} channels.
+Of the bank's best 50 there are, by slopes, {_recall(found)}. Of {known["of"]} channels the bank does not
+know the direction of {known["of"] - known["channels"]} (error by `probing.angle_error` above {known["error"]:g}); {1 - known["of_the_best_50"]:.1%} of its best 50 are such."""
 
 
-def _plain(found: Mapping[str, Any] | None) -> str:
-    """Against a bank in which no channel was stopped early."""
-    if found is None:
-        return "Agreement with a bank in which no channel is stopped early was not measured."
-    bank, screened = found["bank"], found["screened"]
-    return f"""A tolerance stops channels early, in the bank and in the race. Against the plain definition, {found["bank_info"]["num_samples"]} samples of every
-channel (taken for the {found["channels"]} channels that are among the best 100 of a prompt by either way), the bank shares {bank["50"]:.3f} of
-the best 50 ({bank["20"]:.3f} of 20), and screening {screened["50"]:.3f} ({screened["20"]:.3f})."""
+def _recall(found: Mapping[str, Any]) -> str:
+    return ", ".join(f"{one['share']:.3f} among {one['among']}" for one in found["recall_at_50"])
 
 
 def _adaptive(found: Mapping[str, Any] | None) -> str:
@@ -206,10 +214,8 @@ def _large(found: Mapping[str, Any]) -> str:
     return "\n\n".join(lines)
 
 
-def _row(title: str, found: Mapping[str, Any]) -> str:
-    shares = " | ".join(f"{found['overlap'][str(k)]:.3f}" for k in (10, 20, 50, 100))
-    rank = "–" if found["rank_correlation"] is None else f"{found['rank_correlation']:.3f}"
-    return f"| {title} | {rank} | {shares} |"
+def _row(title: str, overlap: Mapping[str, float]) -> str:
+    return f"| {title} | " + " | ".join(f"{overlap[str(k)]:.3f}" for k in (10, 20, 50, 100)) + " |"
 
 
 def _between(interval: Mapping[str, Any]) -> str:

@@ -16,7 +16,10 @@ from textmorph.files import written_whole
 RESULTS = Path("benchmarks/results/banks.json")
 IMAGE = Path("docs/images/banks.png")
 SIZE, MARGIN, SCALE = (560, 400), (70, 40, 20, 60), 2
-COLOURS = {"ink": "#222222", "grid": "#dddddd", "a": "#1f5fa8", "b": "#c2571a", "c": "#2f7d4f", "d": "#7a4a9c"}
+COLOURS = {
+    "ink": "#222222", "grid": "#dddddd", "a": "#1f5fa8", "b": "#c2571a", "c": "#2f7d4f", "d": "#7a4a9c",
+    "e": "#777777",
+}  # fmt: skip
 
 Points = list[tuple[float, float]]
 
@@ -64,18 +67,20 @@ class Panel:
         self.draw.text(place, text, colour, ImageFont.load_default(size * SCALE), anchor)
 
 
-def draw(given: dict[str, Any], adaptive: dict[str, Any]) -> Image.Image:
-    """Overlap with the bank that the domain comes with, over channels and over candidates; effects over samples."""
+def draw(plain: dict[str, Any], adaptive: dict[str, Any]) -> Image.Image:
+    """Overlap with the plain definition, over channels and over candidates; effects over samples."""
     image = Image.new("RGB", (3 * SIZE[0] * SCALE, SIZE[1] * SCALE), "white")
     canvas = ImageDraw.Draw(image)
-    counts = [int(count) for count in given["first"]["overlap"]]
-    panel = Panel(canvas, 0, "channels selected, shared with the exact bank", "number of channels, k", counts)
-    titles = {"sketch": "gradients for all texts", "first": "for each text", "refined": "then a race"}
-    curves = [(title, given[way]) for way, title in titles.items()] + [("without a bank", given["none"]["refined"])]
-    for (title, found), colour in zip(curves, "abcd", strict=True):
-        panel.curve([(int(k), share) for k, share in found["overlap"].items()], colour, title)
-    recall = given["recall_at_50"]
-    title = "the exact best 50, among the first m by gradients"
+    titles = {
+        "bank": "a bank with a tolerance", "sketch": "gradients for all texts", "first": "gradients for each text",
+        "screened": "then a race", "none": "no bank",
+    }  # fmt: skip
+    counts = [int(count) for count in plain["overlap"]["bank"]]
+    panel = Panel(canvas, 0, "channels selected, shared with the plain definition", "number of channels, k", counts)
+    for (way, title), colour in zip(titles.items(), "eabcd", strict=True):
+        panel.curve([(int(k), share) for k, share in plain["overlap"][way].items()], colour, title)
+    recall = plain["recall_at_50"]
+    title = "the plain best 50, among the first m by gradients"
     panel = Panel(canvas, SIZE[0], title, "m", [row["among"] for row in recall])
     panel.curve([(row["among"], row["share"]) for row in recall], "b", "for each text")
     rows, fewer = adaptive["adaptive"], adaptive["fewer_samples"]
@@ -92,7 +97,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--image", type=Path, default=IMAGE)
     arguments = parser.parse_args(words)
     found = json.loads(arguments.results.read_text())
-    image = draw(found["given"], found["adaptive"])
+    image = draw(found["plain"], found["adaptive"])
     with written_whole(arguments.image, overwrite=True) as path:
         image.save(path, format="PNG", optimize=True)
     print(arguments.image)

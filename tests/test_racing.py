@@ -3,8 +3,10 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-from textmorph.racing import carried_means, still_in
+from textmorph.probing import true_square
+from textmorph.racing import along_the_others, carried_means, carried_ratios, still_in
 
 
 def noise(*shape: int, seed: int = 0) -> Tensor:
@@ -46,6 +48,37 @@ def test_the_error_is_as_large_as_the_misses_are() -> None:
     assert (miss < 2).float().mean().item() > 0.9
     alone = values[:, :16].mean(dim=1)
     assert (mean - values.mean(dim=1)).square().mean() < (alone - values.mean(dim=1)).square().mean()
+
+
+def test_the_error_of_a_ratio_counts_that_of_its_length() -> None:
+    """Directions drawn around truths near a text: relevances miss those of all samples by as much as is said."""
+    num, most, dim = 1500, 16, 24
+    text = F.normalize(noise(dim, seed=2), dim=0)
+    truth = F.normalize(text + 0.1 * noise(num, 1, dim), dim=-1)
+    spread = torch.linspace(0.05, 0.5, num)[:, None, None]
+    units = F.normalize(truth + spread * noise(num, 100, dim, seed=1), dim=-1)
+    along, mean = units @ text, units.mean(dim=1)
+    exact = (mean @ text) / mean.norm(dim=1)
+    few = units[:, :most]
+    true = true_square(few.mean(dim=1).square().sum(dim=1), most)
+    taken, size = torch.full((num,), most), (true + (1 - true) / 100).sqrt()
+    guesses = along + 0.05 * noise(num, 100, seed=3)
+    ratio, error = carried_ratios(along[:, :most], guesses, taken, along_the_others(few), size)
+    miss = (ratio - exact).abs() / error
+    assert 0.8 < miss.square().mean().sqrt() < 1.6
+    _, alone = carried_means(along[:, :most], guesses, taken)
+    assert ((ratio - exact) / (alone / size)).square().mean().sqrt() > 2  # of the mean alone: far too small
+
+
+def test_vectors_that_are_alone_or_cancel_have_no_others() -> None:
+    one = F.normalize(noise(3, 1, 5), dim=-1)
+    assert along_the_others(one).count_nonzero() == 0
+    pair = torch.cat([one, one], dim=1)
+    torch.testing.assert_close(along_the_others(pair), torch.ones(3, 2))
+    assert along_the_others(torch.cat([one, -one, one], dim=1)).isfinite().all()
+    zero = torch.zeros(2)
+    ratio, error = carried_ratios(noise(2, 4), noise(2, 9), torch.full((2,), 4), noise(2, 4), zero)
+    assert ratio.count_nonzero() == error.count_nonzero() == 0
 
 
 def test_one_value_alone_tells_nothing_of_its_error() -> None:

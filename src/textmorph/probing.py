@@ -354,11 +354,11 @@ def rounding(plan: Mapping[str, Any]) -> float:
     """Effect of one deviation that differences in the precision of a plan cannot tell from nothing.
 
     A coordinate of a unit embedding is rounded by a few tenths of float32's epsilon; the difference spans twice the
-    magnitude. Of what a generator in shorter numbers rounds, a picture has about a tenth left (docs/banks.md). A
+    magnitude. Of what a generator in shorter numbers rounds, a picture has about a quarter left (docs/banks.md). A
     gradient sees far smaller effects, and would rank channels by them that a bank cannot know.
     """
     short, magnitude = PRECISIONS.get(plan["autocast"]), float(plan["magnitude"])
-    epsilon = torch.finfo(torch.float32).eps if short is None else torch.finfo(short).eps / 10
+    epsilon = torch.finfo(torch.float32).eps if short is None else torch.finfo(short).eps / 4
     return epsilon / (8 * magnitude)
 
 

@@ -2,12 +2,13 @@
 
 Every candidate has a cheap guess at all N samples, and costly values at the first of them. A guess carries what it has
 in common with the values to all samples (a control variate), which leaves an error that shrinks as values are taken, to
-nothing at N. Who cannot be among those wanted any more, by the errors of all, leaves.
+nothing at N. What is compared is a mean over a length, of which both are estimated: the error is that of their ratio.
+Who cannot be among those wanted any more, by the errors of all, leaves.
 
 Shapes: G candidates, N samples, M samples at which anyone has a value.
 Sources: control variates as in Glasserman, Monte Carlo Methods in Financial Engineering, 2003, Sec. 4.1; races: Maron &
-Moore, Hoeffding Races, NIPS 1993, here with the standard error of a mean over some of N samples (Cochran, Sampling
-Techniques, 1977, Sec. 2.5).
+Moore, Hoeffding Races, NIPS 1993, here with the standard errors of a mean over some of N samples and of a ratio
+(Cochran, Sampling Techniques, 1977, Sec. 2.5 and 6.4).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-DOUBT = 2.0
+DOUBT = 3.0
 """Standard errors by which one candidate has to be behind another."""
 
 
@@ -42,6 +43,36 @@ def carried_means(values: Tensor, guesses: Tensor, taken: Tensor) -> tuple[Tenso
     error = (rest / count * (1 - count / num)).clamp_min(0).sqrt()
     error = torch.where(count < num, error.nan_to_num(nan=torch.inf), 0)
     return y + weight * (guesses.mean(dim=1) - x), error
+
+
+def carried_ratios(
+    values: Tensor, guesses: Tensor, taken: Tensor, parts: Tensor, size: Tensor
+) -> tuple[Tensor, Tensor]:
+    """`carried_means` over a length that the same samples tell: relevances, −1 to 1, and their standard errors, [G].
+
+    Args:
+        parts: what each sample adds to the length, [G, M]; see `along_the_others`.
+        size: the length, [G]; where it is 0 both results are.
+    """
+    value, _ = carried_means(values, guesses, taken)
+    ratio = ratio_of(value, size)
+    _, error = carried_means(values - ratio[:, None] * parts, guesses, taken)
+    return ratio, torch.where(size > 0, error / size.clamp_min(1e-12), 0)
+
+
+def ratio_of(value: Tensor, size: Tensor) -> Tensor:
+    """A mean over a length, −1 to 1; 0 where there is no length."""
+    return torch.where(size > 0, value / size.clamp_min(1e-12), 0).clamp(-1, 1)
+
+
+def along_the_others(units: Tensor) -> Tensor:
+    """What each of some unit vectors has along the mean of the others, [G, n]; 0 where there are none, or none is left.
+
+    Args:
+        units: [G, n, D].
+    """
+    others = units.sum(dim=1, keepdim=True) - units
+    return (units * torch.nn.functional.normalize(others, dim=-1)).sum(dim=-1)
 
 
 def still_in(

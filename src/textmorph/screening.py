@@ -37,11 +37,14 @@ from .probing import (
     true_square,
     unit_rows,
 )
-from .racing import carried_means, still_in
+from .racing import along_the_others, carried_ratios, ratio_of, still_in
 
 if TYPE_CHECKING:
     from .embedders import Embedder
     from .generators import Generator
+
+_PRIOR = 8
+"""So many samples count for what all channels have in common, where the consistency of one is estimated from n."""
 
 _GRADIENT_SHARE = 8
 """An image with all that its gradient needs takes the memory of so many without."""
@@ -65,7 +68,7 @@ class Screening:
 
     num_samples: int = 50
     num_lengths: int = 8
-    sketch: int = 32
+    sketch: int = 48
     candidates: float = 2.0
     most: int = 64
     num_differences: int = 4
@@ -85,9 +88,7 @@ class Screening:
 
 PRESETS = {
     "none": Screening(),
-    "screen": Screening(
-        num_samples=100, num_lengths=100, sketch=48, candidates=6.0, most=300, num_differences=100, tolerance=0.3
-    ),
+    "screen": Screening(num_samples=100, num_lengths=100, candidates=6.0, most=300, num_differences=100),
 }
 
 
@@ -219,10 +220,15 @@ class Screen:
 
     @property
     def _size(self) -> Tensor:
-        """Length of the mean unit effect that a bank would find, [P]."""
+        """Length of the mean unit effect that a bank would find, [P].
+
+        Of few samples it is known badly, and who happens to be found short would come first; so what is found of a
+        channel is drawn towards the mean of all.
+        """
         assert self._units is not None
         num = len(self._units)
         true = true_square(self._units.mean(dim=0).square().sum(dim=0), num)
+        true = (num * true + _PRIOR * true.mean()) / (num + _PRIOR)
         return (true + (1 - true) / self.screening.defined_at).sqrt()
 
     def _refine(self, shift: Tensor, rows: Tensor, unit: Tensor, scale: Tensor, steps: _Steps, **wanted: Any) -> Tensor:
@@ -237,34 +243,49 @@ class Screen:
         assert self._units is not None
         last, turn = min(self.screening.num_differences, len(self._units)), self.prober.turn
         slopes = unit[:, rows].t()  # [G, N]
-        along = slopes.new_zeros(len(rows), last)
-        total = slopes.new_zeros(len(rows), len(shift))
         taken = torch.zeros_like(rows)
+        along, across = (slopes.new_zeros(len(rows), last) for _ in range(2))
+        seen = slopes.new_zeros(len(rows), last, len(shift))
         size = torch.zeros_like(scale)
         known = torch.zeros_like(rows, dtype=torch.bool)
         racing = torch.arange(len(rows), device=rows.device)
         for start in range(0, last, turn):
             end = min(start + turn, last)
             found = self._differences_of(rows[racing], start, end)  # [g, n, D]
+            seen[racing, start:end] = found
             along[racing, start:end] = found @ shift
-            total[racing] += found.sum(dim=1)
             taken[racing] = end
-            mean = total[racing] / end
-            guess = self._units[:end, :, rows[racing]].mean(dim=0).norm(dim=0)  # at the same samples
-            size[racing] = self._size[rows[racing]] * mean.norm(dim=1) / guess.clamp_min(1e-12)
+            units = seen[racing, :end]
+            mean = units.mean(dim=1)
+            across[racing, :end] = along_the_others(units)
+            size[racing] = self._expected_size(rows[racing], mean, end)
             if self.screening.tolerance is not None:
                 known[racing] = angle_error(mean, taken[racing]) <= self.screening.tolerance
                 size[racing] = torch.where(known[racing], mean.norm(dim=1), size[racing])
-            value, error = carried_means(along, slopes, taken)
-            value = torch.where(known, along.sum(dim=1) / taken, value)  # as a bank has it
-            value = torch.where(size > 0, value / size.clamp_min(1e-12), 0).clamp(-1, 1)
-            error = torch.where(known | (size == 0), 0, error / size.clamp_min(1e-12))
+            value, error = carried_ratios(along, slopes, taken, across, size)
+            value = torch.where(known, ratio_of(along.sum(dim=1) / taken, size), value)  # as a bank has it
+            error = torch.where(known, 0, error)
             staying = still_in((value * scale).abs(), error * scale, **wanted) & ~known & (taken == end)
             steps.add(2 * (end - start) * len(racing), more=2 * (last - end) * int(staying.sum()))
             racing = staying.nonzero().flatten()
             if not len(racing):
                 break
         return value
+
+    def _expected_size(self, rows: Tensor, mean: Tensor, taken: int) -> Tensor:
+        """Length of the mean unit effect that a bank would find, from differences at some samples and slopes, [G].
+
+        Args:
+            mean: of the unit differences of some channels, [G, D].
+        """
+        at = self.screening.defined_at
+        if taken == at:
+            return mean.norm(dim=1)
+        guess = ((self._size[rows].square() - 1 / at) / (1 - 1 / at)).clamp(0, 1) if at > 1 else mean.new_ones(1)
+        trust = _PRIOR * (1 - taken / self.screening.num_samples)
+        true = true_square(mean.square().sum(dim=1), taken)
+        true = ((taken - 1) * true + trust * guess) / max(taken - 1 + trust, 1e-12)
+        return torch.where(mean.any(dim=1), (true + (1 - true) / at).sqrt(), 0)
 
     def _differences_of(self, rows: Tensor, start: int, end: int) -> Tensor:
         """Unit differences of channels at some samples, [G, n, D]; kept."""
