@@ -168,6 +168,16 @@ def test_what_was_asked_before_changes_no_bit(generator: StyleGAN2, embedder: To
     assert torch.equal(used.relevance(shift, num_channels=5), fresh.relevance(shift, num_channels=5))
 
 
+def test_differences_are_kept_within_bounds(
+    generator: StyleGAN2, embedder: ToyEmbedder, shift: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = raced(generator, embedder).relevance(shift, num_channels=5)
+    monkeypatch.setattr("textmorph.screening._KEPT", 4 * 2 * 16 * 10)  # ten turns of two samples in 16 dimensions
+    found = raced(generator, embedder)
+    assert torch.equal(found.relevance(shift, num_channels=5), expected)
+    assert len(found._differences) == 10
+
+
 def test_a_dead_channel_is_irrelevant(embedder: ToyEmbedder, shift: Tensor) -> None:
     generator = toy_generator()
     layer = generator.style_layout.names.index("b8.conv1")

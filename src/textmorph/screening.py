@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 _PRIOR = 8
 """So many samples count for what all channels have in common, where the consistency of one is estimated from n."""
 
+_KEPT = 2**29
+"""Bytes of differences that are kept for the next texts."""
 _GRADIENT_SHARE = 8
 """An image with all that its gradient needs takes the memory of so many without."""
 
@@ -288,13 +290,17 @@ class Screen:
         return torch.where(mean.any(dim=1), (true + (1 - true) / at).sqrt(), 0)
 
     def _differences_of(self, rows: Tensor, start: int, end: int) -> Tensor:
-        """Unit differences of channels at some samples, [G, n, D]; kept."""
+        """Unit differences of channels at some samples, [G, n, D]; kept, the newest of them."""
         channels = self.channels[rows]
         new = [channel for channel in channels.tolist() if (channel, start) not in self._differences]
         for layer in self.prober.by_layer(channels.new_tensor(new)):
             found = self.prober.differences(layer, end, first=start)
             self._differences |= {(channel, start): row for channel, row in zip(layer.tolist(), found, strict=True)}
-        return torch.stack([self._differences[channel, start] for channel in channels.tolist()])
+        out: Tensor = torch.stack([self._differences[channel, start] for channel in channels.tolist()])
+        held = sum(row.nbytes for row in self._differences.values())
+        while held > _KEPT:
+            held -= self._differences.pop(next(iter(self._differences))).nbytes
+        return out
 
     def _slopes_along(self, shift: Tensor, steps: _Steps | None) -> Tensor:
         key = shift.detach().cpu().float().numpy().tobytes()
