@@ -281,13 +281,14 @@ class Screen:
             mean: of the unit differences of some channels, [G, D].
         """
         at = self.screening.defined_at
+        length: Tensor = mean.norm(dim=1)
         if taken == at:
-            return mean.norm(dim=1)
+            return length
         guess = ((self._size[rows].square() - 1 / at) / (1 - 1 / at)).clamp(0, 1) if at > 1 else mean.new_ones(1)
         trust = _PRIOR * (1 - taken / self.screening.num_samples)
         true = true_square(mean.square().sum(dim=1), taken)
         true = ((taken - 1) * true + trust * guess) / max(taken - 1 + trust, 1e-12)
-        return torch.where(mean.any(dim=1), (true + (1 - true) / at).sqrt(), 0)
+        return torch.where(length > 0, (true + (1 - true) / at).sqrt(), 0)
 
     def _differences_of(self, rows: Tensor, start: int, end: int) -> Tensor:
         """Unit differences of channels at some samples, [G, n, D]; kept, the newest of them."""
