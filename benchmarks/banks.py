@@ -24,6 +24,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 from torch.nn import functional as F
 
+from textmorph import bank_choice
 from textmorph.channel_bank import ChannelBank
 from textmorph.editor import Editor
 from textmorph.files import write_bytes
@@ -42,6 +43,8 @@ RESULTS = Path("benchmarks/results/banks.json")
 STAGES = ("times", "given", "plain", "adaptive", "judges")
 WAYS = ("sketch", "first", "screened", "none")
 """To do without a bank: for all texts by gradients; for each by gradients; raced; as a user without a bank has it."""
+SKETCH = ("_basis", "_units", "_lengths")
+"""What a `Screen` knows of its generator before a text."""
 COUNTS = (10, 20, 50, 100)
 WANTED = 50
 """Channels whose selection is costed and compared."""
@@ -121,15 +124,28 @@ class Banks:
         return Screen(self.generator, self.embedder, PRESETS["none"], autocast=self.short, **self.options)
 
     def _keep(self) -> None:
-        """Write down the differences so far, so that a benchmark that was stopped goes on."""
+        """Write down the sketch and the differences so far, so that a benchmark that was stopped goes on."""
         self._kept.parent.mkdir(parents=True, exist_ok=True)
         there = {f"{channel} {first}": row for (channel, first), row in self.screen._differences.items()}
+        there |= {name: getattr(self.screen, name) for name in SKETCH if getattr(self.screen, name) is not None}
         write_bytes(self._kept, save({name: row.contiguous() for name, row in there.items()}), overwrite=True)
 
     def _recall(self) -> None:
-        if self._kept.is_file():
-            there = load(self._kept.read_bytes())
-            self.screen._differences |= {tuple(map(int, name.split())): row for name, row in there.items()}  # type: ignore[misc]
+        for name, row in (load(self._kept.read_bytes()) if self._kept.is_file() else {}).items():
+            if name in SKETCH:
+                setattr(self.screen, name, row)
+            else:
+                channel, first = map(int, name.split())
+                self.screen._differences[channel, first] = row
+
+    def lend_screen(self) -> None:
+        """Let edits with `--bank screen` take this screen: that of the bank's samples, with what it has measured."""
+        options = {name: self.options[name] for name in ("max_resolution", "to_rgb")}
+        options |= {"truncation": self.editor.domain.truncation, "precision": self.bank.info["autocast"] or "float32"}
+        before = set(bank_choice._SCREENS)
+        bank_choice.screen_for(self.generator, self.embedder, "screen", **options)
+        (key,) = set(bank_choice._SCREENS) - before
+        bank_choice._SCREENS[key] = self.screen
 
     @property
     def _kept(self) -> Path:
@@ -410,6 +426,8 @@ def judged(
         witness=domain.witness,
     )  # fmt: skip
     tables: dict[str, dict[str, Any]] = {}
+    if "screen" in ways:
+        banks.lend_screen()
     for choice in ("auto", *ways):
         settings = Settings(
             portraits=portraits, tasks=tuple(task.key for task in banks.tasks), ways=("global",),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from torch.nn import functional as F
 
 from benchmarks import banks as B
@@ -87,6 +88,7 @@ def test_a_benchmark_that_was_stopped_keeps_its_differences(domain: Path, tmp_pa
     found = banks.found["screened"]
     again = B.Banks(str(domain), tmp_path, num_texts=1)
     assert again.screen._differences.keys() == banks.screen._differences.keys()
+    assert again.screen._units is not None
     again.screen.prober.differences = None  # type: ignore[assignment, method-assign]
     assert torch.equal(again.found["screened"], found)
 
@@ -120,3 +122,15 @@ def test_the_parts_are_timed(domain: Path, tmp_path: Path) -> None:
     assert all(0 < case["fastest"] <= case["median"] <= case["slowest"] for case in found["seconds"].values())
     assert B.costs(found["seconds"], found["channels"])["plain"] > 0
     assert len(banks.prompts) == 2
+
+
+@pytest.mark.usefixtures("small")
+def test_judged_edits_are_screened_at_the_samples_of_the_bank(
+    domain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("textmorph.bank_choice._SCREENS", {})
+    banks = B.Banks(str(domain), tmp_path, num_texts=1)
+    banks.lend_screen()
+    how = {"space": "s", "bank": "screen", "num_channels": 5, "strength": 1.0}
+    banks.editor.edit(Image.new("RGB", (32, 32), "teal"), "purple hair", **how)
+    assert banks.screen._differences
