@@ -84,7 +84,7 @@ class Banks:
             ]
         self.shifts = torch.stack(shifts).clone()  # [T, D]
         num = int(self.bank.info["num_samples"])
-        numbers = dict.fromkeys(("num_samples", "num_lengths", "num_differences", "defined_at"), num)
+        numbers = dict.fromkeys(("num_samples", "num_differences", "defined_at"), num)
         how = replace(PRESETS["screen"], **numbers)
         self.screen = Screen(self.generator, self.embedder, how, autocast=self.short, **self.options)
         self._recall()
@@ -287,9 +287,9 @@ def _screening_costs(
     """
     backward = (second[f"slopes_8{short}"] - second[f"slope{short}"]) / 7
     forward = second[f"slope{short}"] - backward
-    seen = max(0, 2 * how.sketch - how.num_samples) * forward
-    sketch = how.num_lengths * (forward + how.sketch * backward) + seen
-    slopes = how.num_samples * second[f"slope{short}"]
+    seen = max(how.num_samples, 2 * how.sketch) * forward
+    sketch = how.num_samples * (forward + min(how.num_directions, how.sketch) * backward) + seen
+    slopes = how.num_samples * (forward + 2 * backward)
     differences = 2 * taken * second[f"raced_render{short}"]
     first = sketch + slopes + differences
     return {
@@ -334,15 +334,18 @@ def given_stage(banks: Banks, *, tell: Callable[[str], None] = print) -> dict[st
 
 def refined(screen: Screen, shift: Tensor) -> tuple[Tensor, int]:
     """Relevances for 50 channels wanted, [P], and how many differences they took."""
-    passes = 0
+    taken, measure = 0, screen._differences_of
 
-    def count(done: int, total: int) -> None:
-        nonlocal passes
-        passes = done
+    def counted(rows: Tensor, start: int, end: int) -> Tensor:
+        nonlocal taken
+        taken += len(rows) * (end - start)
+        return measure(rows, start, end)
 
-    begun = 0 if screen._lengths is not None else screen.screening.num_lengths * (1 + screen.screening.sketch)
-    found = screen.relevance(shift, num_channels=WANTED, progress=count)
-    return found, (passes - begun - 2 * screen.screening.num_samples) // 2
+    screen._differences_of = counted  # type: ignore[method-assign]
+    try:
+        return screen.relevance(shift, num_channels=WANTED), taken
+    finally:
+        screen._differences_of = measure  # type: ignore[method-assign]
 
 
 def plain_stage(banks: Banks, *, tell: Callable[[str], None] = print) -> dict[str, Any]:

@@ -582,7 +582,7 @@ def screens(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing known of any network, and screenings that take no time."""
     from textmorph.screening import Screening
 
-    small = Screening(num_samples=4, num_lengths=2, sketch=4, num_differences=2)
+    small = Screening(num_samples=4, sketch=4, num_directions=2, num_differences=2)
     monkeypatch.setattr("textmorph.bank_choice.PRESETS", {"none": small, "screen": small})
     monkeypatch.setattr("textmorph.bank_choice._SCREENS", {})
     monkeypatch.setattr("textmorph.channel_bank._BANKS", {})

@@ -18,7 +18,7 @@ from textmorph.screening import Screen, Screening, main_directions
 
 from .toys import ToyEmbedder, toy_generator
 
-ALL = Screening(num_samples=6, num_lengths=6, sketch=16, candidates=100, num_differences=6, defined_at=6)
+ALL = Screening(num_samples=6, sketch=16, num_directions=16, candidates=100, num_differences=6, defined_at=6)
 """Everything measured: nothing is left to an estimate."""
 
 
@@ -55,8 +55,7 @@ def test_slopes_are_the_derivatives_of_the_embedding(generator: StyleGAN2, embed
     found = screen(generator, embedder)
     direction = F.normalize(torch.randn(1, 16, generator=torch.Generator().manual_seed(0)), dim=1)
     styles = found.prober.styles[:2]
-    seen, slopes = found._pass(styles, direction, None)
-    torch.testing.assert_close(seen, embedder.embed_image(generator(Latent(styles, "s"))), atol=1e-6, rtol=0)
+    slopes = found._pass(styles, direction, None)
     step = 0.02
     probes = probe_styles(styles, found.channels, found.prober.mean, found.prober.std, magnitude=step)
     with torch.no_grad():
@@ -86,7 +85,7 @@ def test_slopes_carry_few_differences_to_all_samples(
     generator: StyleGAN2, embedder: ToyEmbedder, bank: ChannelBank, shift: Tensor
 ) -> None:
     """With differences at two samples of six the estimate is nearer to the bank than those two alone are."""
-    few = Screening(num_samples=6, num_lengths=6, sketch=16, candidates=100, num_differences=2)
+    few = Screening(num_samples=6, sketch=16, num_directions=16, candidates=100, num_differences=2)
     found = screen(generator, embedder, few)
     measured = found.relevance(shift, num_channels=3)
     alone = build_bank(generator, embedder, num_samples=2, num_statistics=64, seed=0)
@@ -97,7 +96,7 @@ def test_slopes_carry_few_differences_to_all_samples(
 def test_only_candidates_are_probed_and_each_once(
     generator: StyleGAN2, embedder: ToyEmbedder, shift: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = screen(generator, embedder, Screening(num_samples=4, num_lengths=2, sketch=4, num_differences=2))
+    found = screen(generator, embedder, Screening(num_samples=4, sketch=4, num_directions=2, num_differences=2))
     measured = found.relevance(shift, num_channels=5)
     assert measured.count_nonzero() <= 10
     before = dict(found._differences)
@@ -111,7 +110,7 @@ def test_only_candidates_are_probed_and_each_once(
 
 
 def test_no_more_than_the_best_are_probed(generator: StyleGAN2, embedder: ToyEmbedder, shift: Tensor) -> None:
-    few = Screening(num_samples=4, num_lengths=2, sketch=4, num_differences=2, most=3)
+    few = Screening(num_samples=4, sketch=4, num_directions=2, num_differences=2, most=3)
     found = screen(generator, embedder, few)
     assert found.direction(shift, num_channels=8).count_nonzero() == 8
     first = found.first_order(shift)[0].abs()
@@ -121,7 +120,7 @@ def test_no_more_than_the_best_are_probed(generator: StyleGAN2, embedder: ToyEmb
 
 def raced(generator: StyleGAN2, embedder: ToyEmbedder, **numbers: object) -> Screen:
     """Turns of two samples, of eight."""
-    how = Screening(num_samples=8, num_lengths=8, sketch=16, candidates=100, num_differences=8, defined_at=8)
+    how = Screening(num_samples=8, sketch=16, num_directions=16, candidates=100, num_differences=8, defined_at=8)
     return screen(generator, embedder, Screening(**{**asdict(how), **numbers}), batch_size=4)
 
 
@@ -141,7 +140,7 @@ def test_who_cannot_be_wanted_any_more_is_left_alone(
     assert max(probed) == 4
     assert min(probed) == 1
     assert sum(probed) < 0.7 * 4 * len(probed)
-    assert passes[-1] == 8 * 2 + 8 * 17 + 2 * 2 * sum(probed)
+    assert passes[-1] == 32 + 8 * 17 + 8 * 3 + 2 * 2 * sum(probed)
 
 
 def test_a_channel_known_well_enough_is_left_as_a_bank_leaves_it(
@@ -157,7 +156,7 @@ def test_a_channel_known_well_enough_is_left_as_a_bank_leaves_it(
 
 
 def test_what_was_asked_before_changes_no_bit(generator: StyleGAN2, embedder: ToyEmbedder, shift: Tensor) -> None:
-    small = Screening(num_samples=4, num_lengths=2, sketch=4, num_differences=2)
+    small = Screening(num_samples=4, sketch=4, num_directions=2, num_differences=2)
     fresh, used = (screen(generator, embedder, small) for _ in range(2))
     used.relevance(-shift.flip(0), num_channels=7)
     used.relevance(shift, num_channels=2)
@@ -203,8 +202,8 @@ def test_what_rounding_hides_from_a_bank_is_no_first_choice(
         assert found._units is not None
         found._lengths, found._units = torch.full_like(found._lengths, 0.1), torch.zeros_like(found._units)
         slopes = torch.full_like(found._slopes_along(shift, None), 0.05)
-        found._lengths[:, 0], slopes[:, 0] = 1e-7, 1e-7  # next to nothing, and all of it where the text says
-        found._beyond = lambda shift, slopes: torch.zeros_like(slopes)  # type: ignore[method-assign]
+        slopes[:, 1] = 0
+        found._lengths[:, 0], slopes[:, 0, 0] = 1e-7, 1e-7  # next to nothing, and all of it where the text says
         found._slopes_along = lambda shift, steps: slopes  # type: ignore[method-assign]
         return found.first_order(shift)[1].mean(dim=0).abs()
 
@@ -217,20 +216,39 @@ def test_lengths_count_what_lies_beyond_the_main_directions(
     generator: StyleGAN2, embedder: ToyEmbedder, shift: Tensor
 ) -> None:
     few = screen(generator, embedder, Screening(**{**asdict(ALL), "sketch": 2}))
-    slopes = few._slopes_along(shift, None)
-    few._measured_lengths(None)
-    beyond = few._beyond(shift, slopes)
+    slopes, beyond = few._slopes_along(shift, None).unbind(dim=1)
     assert few._basis is not None
     inside = few._basis @ shift
     rest = F.normalize(shift - inside @ few._basis, dim=0)
-    _, expected = few._pass(few.prober.styles, rest[None], None)
-    torch.testing.assert_close(beyond, expected[: len(beyond), 0], atol=1e-5, rtol=1e-3)
+    expected = few._pass(few.prober.styles, torch.cat([shift[None], rest[None], few._basis]), None)
+    torch.testing.assert_close(slopes, expected[:, 0], atol=1e-5, rtol=1e-3)
+    torch.testing.assert_close(beyond, expected[:, 1], atol=1e-5, rtol=1e-3)
+    lengths = few._measured_lengths(None)
+    torch.testing.assert_close(lengths, expected[:, 2:].norm(dim=1), atol=1e-5, rtol=1e-3)
+    unit = few.first_order(shift)[1]
+    torch.testing.assert_close(unit, (slopes / (lengths**2 + beyond**2).sqrt()).nan_to_num(0), atol=1e-3, rtol=1e-2)
+
+
+def test_few_directions_drawn_for_each_sample_tell_lengths_in_the_mean(
+    generator: StyleGAN2, embedder: ToyEmbedder
+) -> None:
+    """Squares over draws of the samples have the mean that all directions give."""
+    how = {**asdict(ALL), "num_samples": 64, "sketch": 8}
+    whole, drawn = (screen(generator, embedder, Screening(**{**how, "num_directions": k})) for k in (8, 3))
+    expected = whole._measured_lengths(None).square().mean(dim=0)
+    found = drawn._measured_lengths(None).square().mean(dim=0)
+    assert drawn._drawn_directions(8).shape == (64, 3, 8)
+    alive = expected > expected.median() / 10
+    ratio = (found / expected)[alive]
+    assert ratio.mean().item() == pytest.approx(1, abs=0.05)
+    assert ratio.std() < 0.25
+    assert torch.corrcoef(torch.stack([whole._size[alive], drawn._size[alive]]))[0, 1] > 0.8
 
 
 def test_a_direction_moves_its_best_channel_by_its_deviation(
     generator: StyleGAN2, embedder: ToyEmbedder, shift: Tensor
 ) -> None:
-    found = screen(generator, embedder, Screening(num_samples=4, num_lengths=2, sketch=4, num_differences=2))
+    found = screen(generator, embedder, Screening(num_samples=4, sketch=4, num_directions=2, num_differences=2))
     direction = found.direction(shift, num_channels=6)
     assert direction.count_nonzero() == 6
     std = found.prober.std
@@ -245,7 +263,7 @@ def test_a_direction_moves_its_best_channel_by_its_deviation(
 
 def test_progress_grows_to_its_total(generator: StyleGAN2, embedder: ToyEmbedder, shift: Tensor) -> None:
     seen: list[tuple[int, int]] = []
-    small = Screening(num_samples=4, num_lengths=2, sketch=4, num_differences=2)
+    small = Screening(num_samples=4, sketch=4, num_directions=2, num_differences=2)
     found = screen(generator, embedder, small)
     found.direction(shift, num_channels=5, progress=lambda done, total: seen.append((done, total)))
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
@@ -253,7 +271,7 @@ def test_progress_grows_to_its_total(generator: StyleGAN2, embedder: ToyEmbedder
 
 
 def test_given_samples_serve_a_screen(generator: StyleGAN2, embedder: ToyEmbedder, shift: Tensor) -> None:
-    small = Screening(num_samples=4, num_lengths=2, sketch=3, num_differences=2)
+    small = Screening(num_samples=4, sketch=3, num_directions=2, num_differences=2)
     found = screen(generator, embedder, small, samples=generator.sample(5, seed=3))
     assert found.direction(shift, num_channels=5).count_nonzero() == 5
     assert len(found.bank().channels) == len(found.channels)
@@ -274,7 +292,7 @@ def test_the_choice_decides_where_channels_come_from(
 ) -> None:
     monkeypatch.setattr("textmorph.channel_bank._BANKS", {})
     monkeypatch.setattr("textmorph.bank_choice._SCREENS", {})
-    small = Screening(num_samples=4, num_lengths=2, sketch=4, num_differences=2)
+    small = Screening(num_samples=4, sketch=4, num_directions=2, num_differences=2)
     monkeypatch.setattr("textmorph.bank_choice.PRESETS", {"none": small, "screen": small})
     wanted = {"num_channels": 5, "threshold": None, "relevance": "cosine", "max_resolution": 128, "to_rgb": False}
     by_bank, made = direction_for(shift, generator, embedder, bank=bank, **wanted)
@@ -319,7 +337,7 @@ def test_a_screen_is_kept_for_the_next_text(
 
 
 @pytest.mark.parametrize(
-    "numbers", [{"sketch": 0}, {"num_samples": 4}, {"num_differences": 9}, {"candidates": 0.5}, {"tolerance": 1.0}]
+    "numbers", [{"sketch": 0}, {"num_directions": 0}, {"num_differences": 51}, {"candidates": 0.5}, {"tolerance": 1.0}]
 )
 def test_a_screening_out_of_range_is_refused(numbers: dict) -> None:
     with pytest.raises(OptionError):

@@ -4,7 +4,7 @@ One pass backwards through embedder and generator gives what all channels do to 
 moves every channel by itself. Three estimates meet here, for a sample i and a channel c with standard deviation σ:
 
     slope       a = t · J σ            along the text, one pass for each of N samples
-    length      ‖V J σ‖                along the main directions V of the embeddings, m passes for each of n samples
+    length      ‖V J σ‖                along the m main directions V of the embeddings, k passes for each sample
     difference  f = t · u              of the bank's own definition, for the best candidates, at few samples
 
 A slope over its length stands for f where f is not known. The best candidates by it race (`racing`): differences are
@@ -57,9 +57,10 @@ class Screening:
     """How much is measured. The defaults of the two presets are those of docs/banks.md.
 
     Args:
-        num_samples: N, samples whose slopes are taken.
-        num_lengths: n, of them, whose lengths are.
+        num_samples: N, samples whose slopes and lengths are taken.
         sketch: m, main directions of the embeddings.
+        num_directions: k, passes for the length at each sample: along so many directions among the main ones, drawn for
+            each sample; m or more takes the main ones themselves.
         candidates: channels whose differences are taken, as a multiple of those wanted.
         most: channels at most whose differences are taken, the best; the other candidates keep their first order.
         num_differences: samples at which they are, at most: see `racing`.
@@ -69,8 +70,8 @@ class Screening:
     """
 
     num_samples: int = 50
-    num_lengths: int = 8
-    sketch: int = 48
+    sketch: int = 32
+    num_directions: int = 8
     candidates: float = 2.0
     most: int = 64
     num_differences: int = 4
@@ -79,18 +80,18 @@ class Screening:
 
     def __post_init__(self) -> None:
         if (
-            min(self.num_samples, self.num_lengths, self.sketch, self.most, self.num_differences) < 1
+            min(self.num_samples, self.num_directions, self.sketch, self.most, self.num_differences) < 1
             or self.candidates < 1
         ):
             raise OptionError("every number of a screening is 1 or more")
-        if not self.num_differences <= self.num_lengths <= self.num_samples:
-            raise OptionError("differences are taken at some of the samples of the lengths, and those at some of all")
+        if self.num_differences > self.num_samples:
+            raise OptionError("differences are taken at some of the samples whose slopes are, or at all")
         check_tolerance(self.tolerance)
 
 
 PRESETS = {
     "none": Screening(),
-    "screen": Screening(num_samples=100, num_lengths=100, candidates=6.0, most=300, num_differences=100),
+    "screen": Screening(num_samples=100, sketch=48, num_directions=48, candidates=6.0, most=300, num_differences=100),
 }
 
 
@@ -109,11 +110,11 @@ class Screen:
         self.generator, self.embedder = generator, embedder
         self.plan = plan_bank(generator, embedder, num_samples=self.screening.num_samples, **options)
         self.prober = Prober(generator, embedder, self.plan, samples=options.get("samples"))
-        self._slopes: dict[bytes, Tensor] = {}
+        self._slopes: dict[bytes, Tensor] = {}  # along a text, and along what of it the basis leaves out, [N, 2, P]
         self._differences: dict[tuple[int, int], Tensor] = {}  # flat index and first sample of a turn → [n, D]
         self._basis: Tensor | None = None  # [m, D]
-        self._units: Tensor | None = None  # unit slopes along the basis, [n, m, P]
-        self._lengths: Tensor | None = None  # [n, P]
+        self._units: Tensor | None = None  # unit slopes along the basis, [N, m, P]
+        self._lengths: Tensor | None = None  # [N, P]
 
     @property
     def channels(self) -> Tensor:
@@ -155,36 +156,16 @@ class Screen:
         out = torch.zeros_like(first)
         out[chosen] = first[chosen].clamp(-1, 1)
         scale = self._size[best] if relevance == "consistent" else torch.ones_like(first[best])
-        out[best] = self._refine(shift, best, unit, scale, steps, num=num_channels, threshold=threshold)
+        out[best] = self._refine(shift, best, first, unit, scale, steps, num=num_channels, threshold=threshold)
         return out * self._size if relevance == "consistent" else out
 
     def first_order(self, shift: Tensor, *, steps: _Steps | None = None) -> tuple[Tensor, Tensor]:
         """Relevance by gradients alone, [P], and the unit slopes of each sample behind it, [N, P]."""
-        slopes = self._slopes_along(shift, steps)  # [N, P]
-        lengths = self._measured_lengths(steps)  # [n, P]
-        beyond = self._beyond(shift, slopes[: len(lengths)])
+        lengths = self._measured_lengths(steps)  # [N, P]
+        slopes, beyond = self._slopes_along(shift, steps).unbind(dim=1)  # [N, P]
         lengths = (lengths.square() + beyond.square() + rounding(self.plan) ** 2).sqrt()
-        usual = lengths.mean(dim=0).expand(len(slopes) - len(lengths), -1)
-        lengths = torch.cat([lengths, usual])
         unit = torch.where(lengths > 0, slopes / lengths.clamp_min(1e-12), 0).clamp(-1, 1)
         return unit.mean(dim=0) / self._size, unit
-
-    def _beyond(self, shift: Tensor, slopes: Tensor) -> Tensor:
-        """Slopes along what of a shift lies beyond the main directions, per unit of it, [n, P].
-
-        A length along the main directions alone leaves this out, and a channel that does next to nothing along them
-        would seem to do nothing but what the text says.
-        """
-        assert self._basis is not None
-        assert self._units is not None
-        assert self._lengths is not None
-        basis = self._basis.to(shift)
-        inside = basis @ shift  # [m]
-        rest = float((shift - inside @ basis).norm())
-        if rest < 1e-3:
-            return torch.zeros_like(slopes)
-        known = torch.einsum("m,nmp->np", inside.to(slopes), self._units) * self._lengths
-        return (slopes - known) / rest
 
     def direction(
         self,
@@ -228,17 +209,23 @@ class Screen:
         channel is drawn towards the mean of all.
         """
         assert self._units is not None
+        assert self._basis is not None
         num = len(self._units)
-        true = true_square(self._units.mean(dim=0).square().sum(dim=0), num)
-        true = (num * true + _PRIOR * true.mean()) / (num + _PRIOR)
+        mean = self._units.mean(dim=0).square().sum(dim=0)
+        each = self._units.square().sum(dim=1).mean(dim=0)  # 1 where all main directions were taken
+        true = ((num * mean - each) / max(1, num - 1)).clamp(0, 1)
+        trust = _PRIOR * max(1.0, len(self._basis) / self.screening.num_directions)  # fewer of them tell less
+        true = (num * true + trust * true.mean()) / (num + trust)
         return (true + (1 - true) / self.screening.defined_at).sqrt()
 
-    def _refine(self, shift: Tensor, rows: Tensor, unit: Tensor, scale: Tensor, steps: _Steps, **wanted: Any) -> Tensor:
+    def _refine(
+        self, shift: Tensor, rows: Tensor, first: Tensor, unit: Tensor, scale: Tensor, steps: _Steps, **wanted: Any
+    ) -> Tensor:
         """Relevance of some channels from their differences, carried to all samples by their slopes, [G].
 
         Args:
             rows: of the channels, in the order of the network, [G].
-            unit: unit slopes of all channels, [N, P].
+            first, unit: of `first_order`, for all channels, [P], [N, P].
             scale: what a relevance is times when channels are compared, [G].
             wanted: see `racing.still_in`.
         """
@@ -265,6 +252,8 @@ class Screen:
                 known[racing] = angle_error(mean, taken[racing]) <= self.screening.tolerance
                 size[racing] = torch.where(known[racing], mean.norm(dim=1), size[racing])
             value, error = carried_ratios(along, slopes, taken, across, size)
+            share = taken / (taken + _PRIOR * (1 - taken / len(unit)))  # the rest is what gradients say
+            value, error = share * value + (1 - share) * first[rows].clamp(-1, 1), share * error
             value = torch.where(known, ratio_of(along.sum(dim=1) / taken, size), value)  # as a bank has it
             error = torch.where(known, 0, error)
             staying = still_in((value * scale).abs(), error * scale, **wanted) & ~known & (taken == end)
@@ -304,64 +293,90 @@ class Screen:
         return out
 
     def _slopes_along(self, shift: Tensor, steps: _Steps | None) -> Tensor:
+        """Slopes along a shift, and along what of it lies beyond the main directions, per unit of each, [N, 2, P].
+
+        A length along the main directions alone leaves the second out, and a channel that does next to nothing along
+        them would seem to do nothing but what the text says.
+        """
         key = shift.detach().cpu().float().numpy().tobytes()
         if key not in self._slopes:
             if len(self._slopes) >= 64:
                 self._slopes.clear()
-            seen, slopes = self._pass(self.prober.styles, shift[None], steps)
-            self._slopes[key] = slopes[:, 0]
-            if self._basis is None:
-                more = self._embeddings(len(seen), 2 * self.screening.sketch)
-                self._basis = main_directions(torch.cat([seen, *more]), self.screening.sketch)
+            basis = self._main_directions(steps).to(shift)
+            rest = shift - (basis @ shift) @ basis
+            rest = torch.where(rest.norm() > 1e-3, rest / rest.norm().clamp_min(1e-3), 0)
+            self._slopes[key] = self._pass(self.prober.styles, torch.stack([shift, rest]), steps)
         return self._slopes[key]
 
     def _measured_lengths(self, steps: _Steps | None) -> Tensor:
+        """Lengths at each sample, [N, P].
+
+        Along k of m directions a square is m / k times what is seen of it, but for the luck of the draw; so it is drawn
+        towards the mean of all samples.
+        """
         if self._lengths is None:
-            if self._basis is None:
-                more = self._embeddings(0, max(len(self.prober.styles), 2 * self.screening.sketch))
-                self._basis = main_directions(torch.cat(more), self.screening.sketch)
-            _, slopes = self._pass(self.prober.styles[: self.screening.num_lengths], self._basis, steps)
-            self._lengths = slopes.norm(dim=1)
-            self._units = unit_rows(slopes.transpose(1, 2)).transpose(1, 2)
+            basis = self._main_directions(steps)
+            drawn = self._drawn_directions(len(basis))  # [N, k, m]
+            slopes = self._pass(self.prober.styles, drawn @ basis, steps)
+            gain = drawn.shape[2] / drawn.shape[1]
+            along = slopes if gain == 1 else gain * torch.einsum("nkm,nkp->nmp", drawn, slopes)
+            square = gain * slopes.square().sum(dim=1)
+            share = gain**-0.5
+            self._lengths = (share * square + (1 - share) * square.mean(dim=0)).sqrt()
+            self._units = torch.where(self._lengths[:, None] > 0, along / self._lengths[:, None].clamp_min(1e-12), 0)
         return self._lengths
 
+    def _drawn_directions(self, num: int) -> Tensor:
+        """Orthonormal directions for each sample, in units of the main ones, [N, k, m]."""
+        samples, k = len(self.prober.styles), self.screening.num_directions
+        if k >= num:
+            return torch.eye(num).to(self.prober.styles).expand(samples, -1, -1)
+        random = torch.Generator().manual_seed(int(self.plan["seed"] or 0))
+        drawn: Tensor = torch.linalg.qr(torch.randn(samples, num, k, generator=random)).Q
+        return drawn.transpose(1, 2).to(self.prober.styles)
+
+    def _main_directions(self, steps: _Steps | None) -> Tensor:
+        if self._basis is None:
+            seen = torch.cat(self._embeddings(max(len(self.prober.styles), 2 * self.screening.sketch)))
+            self._basis = main_directions(seen, self.screening.sketch)
+            if steps:
+                steps.add(len(seen))
+        return self._basis
+
     @torch.inference_mode()
-    def _embeddings(self, first: int, last: int) -> list[Tensor]:
-        """Embeddings of random samples, from one to another (exclusive), in batches; the first N are those probed."""
-        num, plan = len(self.prober.styles), self.plan
-        latents = [Latent(self.prober.styles[first:], "s")] if first < num else []
-        if last > max(first, num) and plan["samples"] == "random":
-            more = self.generator.sample(last, seed=plan["seed"], truncation=plan["truncation"])
-            latents.append(more[max(first, num) :])
-        size = max(1, self.plan["batch_size"] // 2)
+    def _embeddings(self, num: int) -> list[Tensor]:
+        """Embeddings of random samples, in batches; the first are those probed. Of given samples there are no more."""
+        latents, plan = [Latent(self.prober.styles, "s")], self.plan
+        if num > len(self.prober.styles) and plan["samples"] == "random":
+            more = self.generator.sample(num, seed=plan["seed"], truncation=plan["truncation"])
+            latents.append(more[len(self.prober.styles) :])
+        size = max(1, plan["batch_size"] // 2)
         parts = [latent[start : start + size] for latent in latents for start in range(0, len(latent), size)]
-        side = self.plan["resolution"]
+        side = plan["resolution"]
         return [self.embedder.embed_image(self.generator(part, resolution=side)).float().clone() for part in parts]
 
-    def _pass(self, styles: Tensor, directions: Tensor, steps: _Steps | None) -> tuple[Tensor, Tensor]:
-        """Embeddings [N, D], and the slope along each direction of each channel times its σ, [N, m, P]."""
+    def _pass(self, styles: Tensor, directions: Tensor, steps: _Steps | None) -> Tensor:
+        """Slope along each direction of each channel times its σ, [N, k, P]; directions [k, D], or [N, k, D]."""
         std = self.prober.std[self.channels]
-        seen: list[Tensor] = []
+        directions = directions.expand(len(styles), -1, -1)
 
-        def run(rows: slice) -> tuple[Tensor, Tensor]:
+        def run(rows: slice) -> Tensor:
             style = styles[rows].clone().requires_grad_(True)
             short = PRECISIONS.get(self.plan["autocast"])
             with torch.enable_grad(), torch.autocast(style.device.type, short, enabled=short is not None):
                 image = self.generator(Latent(style, "s"), resolution=self.plan["resolution"])
             with torch.enable_grad():
                 embedding = self.embedder.embed_image(image.float()).float()
-                along = embedding @ directions.t().to(embedding)  # [b, m]
-            slopes = []
-            for i in range(len(directions)):
-                (slope,) = torch.autograd.grad(along[:, i].sum(), style, retain_graph=i + 1 < len(directions))
+                along = torch.einsum("bd,bkd->bk", embedding, directions[rows].to(embedding))
+            slopes, num = [], along.shape[1]
+            for i in range(num):
+                (slope,) = torch.autograd.grad(along[:, i].sum(), style, retain_graph=i + 1 < num)
                 slopes.append(slope[:, self.channels] * std)
             if steps:
-                steps.add(len(style) * (1 + len(directions)))
-            return embedding.detach(), torch.stack(slopes, dim=1)
+                steps.add(len(style) * (1 + num))
+            return torch.stack(slopes, dim=1)
 
-        parts = halving(run, len(styles), max(1, self.plan["batch_size"] // _GRADIENT_SHARE))
-        seen = [part[0] for part in parts]
-        return torch.cat(seen), torch.cat([part[1] for part in parts])
+        return torch.cat(halving(run, len(styles), max(1, self.plan["batch_size"] // _GRADIENT_SHARE)))
 
 
 class _Steps:
@@ -371,9 +386,11 @@ class _Steps:
         how = screen.screening
         self.progress, self.done, self.total = progress, 0, 0
         if shift is not None:
-            self.total += 2 * how.num_samples
+            self.total += 3 * how.num_samples
         if screen._lengths is None:
-            self.total += how.num_lengths * (1 + how.sketch)
+            self.total += how.num_samples * (1 + min(how.num_directions, how.sketch))
+        if screen._basis is None:
+            self.total += max(how.num_samples, 2 * how.sketch)
         if wanted is not None:
             self.total += 2 * how.num_differences * min(how.most, int(how.candidates * wanted))
 

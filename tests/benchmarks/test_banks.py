@@ -59,8 +59,8 @@ def domain(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(B, "COUNTS", (2, 5))
     monkeypatch.setattr(B, "WANTED", 5)
-    screen = Screening(num_samples=100, num_lengths=100, sketch=16, candidates=100, most=400, num_differences=100)
-    none = Screening(num_samples=6, num_lengths=4, sketch=4, num_differences=2)
+    screen = Screening(num_samples=100, sketch=16, num_directions=16, candidates=100, most=400, num_differences=100)
+    none = Screening(num_samples=6, sketch=4, num_directions=4, num_differences=2)
     monkeypatch.setattr(B, "PRESETS", {"none": none, "screen": screen})
 
 
@@ -94,8 +94,10 @@ def test_a_benchmark_that_was_stopped_keeps_its_differences(domain: Path, tmp_pa
 
 
 def test_costs_are_counted_from_the_times_of_the_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    screen = Screening(num_samples=24, num_lengths=24, sketch=12, num_differences=10, most=100)
-    monkeypatch.setattr(B, "PRESETS", {"none": Screening(num_samples=64, num_lengths=8, sketch=32), "screen": screen})
+    screen = Screening(num_samples=24, sketch=12, num_directions=12, num_differences=10, most=100)
+    monkeypatch.setattr(
+        B, "PRESETS", {"none": Screening(num_samples=64, sketch=32, num_directions=8), "screen": screen}
+    )
     second = {
         "plain_render": 1.0, "exact_render": 0.5, "exact_render_bfloat16": 0.25, "raced_render": 0.5,
         "slope": 3.0, "slopes_8": 17.0,  # forward 1, backward 2
@@ -105,8 +107,8 @@ def test_costs_are_counted_from_the_times_of_the_parts(monkeypatch: pytest.Monke
     found = B.costs(times, 1000)
     assert found["plain"] == 200_000
     assert found["exact"] == {"seconds": 100_000, "plain_over_this": 2}
-    assert found["none"]["sketch"] == 8 * (1 + 32 * 2)
-    assert found["none"]["slopes"] == 64 * 3
+    assert found["none"]["sketch"] == 64 * (1 + 8 * 2) + 64
+    assert found["none"]["slopes"] == 64 * (1 + 2 * 2)
     assert found["none"]["differences"] == 2 * 4 * 64 * 0.5
     assert found["none_bfloat16"]["first_text"] == found["none"]["first_text"] / 2
     assert found["screen"]["differences"] == 2 * 10 * 100 * 0.5
