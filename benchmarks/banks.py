@@ -40,6 +40,7 @@ from .machine import about_run
 
 RUNS = Path("runs/benchmarks/banks")
 RESULTS = Path("benchmarks/results/banks.json")
+JUDGED = ("plain", "auto", "screen", "none")
 STAGES = ("times", "given", "plain", "adaptive", "judges")
 WAYS = ("sketch", "first", "screened", "none")
 """To do without a bank: for all texts by gradients; for each by gradients; raced; as a user without a bank has it."""
@@ -122,6 +123,23 @@ class Banks:
     def none(self) -> Screen:
         """The way without a bank, at the first of the same samples."""
         return Screen(self.generator, self.embedder, PRESETS["none"], autocast=self.short, **self.options)
+
+    def plain_bank(self) -> ChannelBank:
+        """The bank of the plain definition, of the channels whose differences are known at all samples.
+
+        Of the others it knows nothing; `plain_stage` takes care of all that may be among the best.
+        """
+        screen, bank = self.screen, self.bank
+        num, turn = int(bank.info["num_samples"]), screen.prober.turn
+        starts, channels = range(0, num, turn), bank.channels.tolist()
+        there = [row for row, one in enumerate(channels) if all((one, s) in screen._differences for s in starts)]
+        if len(there) < WANTED:
+            raise SystemExit("run the stage 'plain' first: the plain definition is known of too few channels")
+        mean = torch.zeros(bank.effects.shape)
+        for row in there:
+            mean[row] = torch.cat([screen._differences[channels[row], start] for start in starts]).mean(dim=0)
+        info = {name: value for name, value in bank.info.items() if name != "mean_samples"} | {"tolerance": None}
+        return ChannelBank(unit_rows(mean), mean.norm(dim=1), bank.channels, bank.channel_mean, bank.channel_std, info)
 
     def _keep(self) -> None:
         """Write down the sketch and the differences so far, so that a benchmark that was stopped goes on."""
@@ -413,9 +431,13 @@ def _recall(found: Tensor, exact: Tensor, count: int, among: int) -> dict[str, f
 
 
 def judged(
-    banks: Banks, portraits: int, ways: Sequence[str] = ("screen", "none"), tell: Callable[[str], None] = print
+    banks: Banks, portraits: int, ways: Sequence[str] = JUDGED, tell: Callable[[str], None] = print
 ) -> dict[str, Any]:
-    """Hit, leak and identity of edits by the domain's exact bank, screened and without a bank; paired differences."""
+    """Hit, leak and identity of edits by several ways, and paired differences of each with the first.
+
+    Args:
+        ways: the plain definition, the domain's bank (auto), screened, without a bank.
+    """
     from recipes.portraits.bundle import JUDGES
     from recipes.portraits.report import load_attribute_judge
     from textmorph import load_identity
@@ -431,12 +453,14 @@ def judged(
     tables: dict[str, dict[str, Any]] = {}
     if "screen" in ways:
         banks.lend_screen()
-    for choice in ("auto", *ways):
+    for choice in ways:
+        how = "auto" if choice == "plain" else choice
         settings = Settings(
             portraits=portraits, tasks=tuple(task.key for task in banks.tasks), ways=("global",),
-            options={"global": {"bank": choice, "space": "s", "precision": bank["autocast"] or "float32"}},
+            options={"global": {"bank": how, "space": "s", "precision": bank["autocast"] or "float32"}},
         )  # fmt: skip
-        bench = Bench(editor=banks.editor, judges=judges, settings=settings, folder=banks.folder / choice)
+        editor = Editor(replace(domain, bank=banks.plain_bank())) if choice == "plain" else banks.editor
+        bench = Bench(editor=editor, judges=judges, settings=settings, folder=banks.folder / choice)
         parts = run(bench, say=lambda text, choice=choice: tell(f"{choice}: {text}"))["global"]
         base = bench.sitters.views["inverted"].attributes
         rows = [
@@ -448,14 +472,14 @@ def judged(
         ]  # fmt: skip
         tables[choice] = joined(rows)
     groups = np.tile(np.arange(portraits), len(banks.tasks))
-    edits = int(np.isfinite(tables["auto"]["hit"]).sum())
+    edits = int(np.isfinite(tables[ways[0]]["hit"]).sum())
     out: dict[str, Any] = {
-        "portraits": portraits, "prompts": banks.prompts, "bank": bank, "edits": edits
+        "portraits": portraits, "prompts": banks.prompts, "bank": bank, "edits": edits, "ways": list(ways),
     }  # fmt: skip
     for name in ("hit", "leak", "identity"):
         out[name] = {choice: interval(table[name], groups) for choice, table in tables.items()}
-        for choice in ways:
-            out[name][f"{choice} minus exact"] = interval(tables[choice][name] - tables["auto"][name], groups)
+        for choice in ways[1:]:
+            out[name][f"{choice} minus first"] = interval(tables[choice][name] - tables[ways[0]][name], groups)
     return out
 
 
@@ -464,7 +488,7 @@ def main(words: Sequence[str] | None = None) -> None:
     add = parser.add_argument
     add("--domain", default="portraits")
     add("--portraits", type=int, default=20, help="that edits are judged on (default: 20)")
-    add("--judged", nargs="+", choices=("screen", "none"), default=["screen", "none"], help="beside the exact bank")
+    add("--judged", nargs="+", choices=JUDGED, default=list(JUDGED), help="ways to judge, against the first")
     add("--stages", nargs="+", choices=STAGES, default=list(STAGES))
     add("--texts", type=int, default=len(TASKS), help="prompts, spread over the list (default: all)")
     add("--threads", type=int, help="CPU threads (default: all cores)")

@@ -156,18 +156,18 @@ in the mean, {found["bfloat16"]["cosine_least_tenth"]:.3f} for the least tenth):
 def _judged(found: Mapping[str, Any] | None) -> str:
     if found is None:
         return "Whether edits by screened banks and without a bank are as good, the judges have not been asked yet."
-    titles = {"auto": "exact", "screen": "screened", "none": "no bank"}
-    ways = [way for way in titles if way in found["hit"]]
-    others = [way for way in ways if way != "auto"]
-    header = [titles[way] for way in ways] + [f"{titles[way]} − exact" for way in others]
+    titles = {"plain": "plain definition", "auto": "the domain's bank", "screen": "screened", "none": "no bank"}
+    ways = found["ways"]
+    others = ways[1:]
+    header = [titles[way] for way in ways] + [f"{titles[way]} − {titles[ways[0]]}" for way in others]
     rows = ["| | " + " | ".join(header) + " |", "|---" * (1 + len(header)) + "|"]
     for name in ("hit", "leak", "identity"):
         one = found[name]
-        cells = [f"{one[way]['mean']:.3f}" for way in ways] + [_between(one[f"{way} minus exact"]) for way in others]
+        cells = [f"{one[way]['mean']:.3f}" for way in ways] + [_between(one[f"{way} minus first"]) for way in others]
         rows.append(f"| {name} | " + " | ".join(cells) + " |")
     table = "\n".join(rows)
     return f"""Edits of {found["portraits"]} held-out portraits by {len(found["prompts"])} prompts ({found["edits"]} edits), seen by judges that no
-edit was found with. *Exact* is {_bank(found["bank"])}.
+edit was found with. The domain's bank is {_bank(found["bank"])}.
 The differences are paired, with 95 % intervals (goal: within 0.02):
 
 {table}"""

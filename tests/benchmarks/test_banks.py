@@ -73,8 +73,16 @@ def test_a_screening_of_every_channel_finds_what_the_bank_of_its_samples_finds(d
     channels = len(banks.bank.channels)
     assert 8 * channels <= found["differences"]["least"] <= found["differences"]["most"] <= 12 * channels
     assert len(found["none_seconds"]) == 3
+    with pytest.raises(SystemExit, match="run the stage 'plain' first"):
+        B.Banks(str(domain), tmp_path / "other", num_texts=1).plain_bank()
     plain = json.loads(json.dumps(B.plain_stage(banks, tell=told.append)))
-    units = build_bank(banks.generator, banks.embedder, num_samples=12, num_statistics=64).effects @ banks.shifts.t()
+    whole = build_bank(banks.generator, banks.embedder, num_samples=12, num_statistics=64)
+    units = whole.effects @ banks.shifts.t()
+    found = banks.plain_bank()
+    there = found.consistency > 0
+    assert there.sum() >= plain["channels"]
+    torch.testing.assert_close(found.effects[there], whole.effects[there], atol=1e-4, rtol=0)
+    found.check(banks.generator, banks.embedder)
     exact = banks.bank.effects @ banks.shifts.t()
     assert plain["overlap"]["bank"] == B.compared(exact, units)["overlap"]
     assert min(plain["overlap"]["screened"].values()) > 0.9  # who leaves a race may have been wanted, now and then
