@@ -44,8 +44,8 @@ if TYPE_CHECKING:
     from .generators import Generator
 
 _PRIOR = 8
-"""So many samples count for what all channels have in common, where the consistency of one is estimated from n."""
-
+"""Samples that what is known without them counts for: of a channel's consistency, what all channels have in common; of
+its differences, what gradients say."""
 _KEPT = 2**29
 """Bytes of differences that are kept for the next texts."""
 _GRADIENT_SHARE = 8
