@@ -8,6 +8,7 @@ and what judges say of the edits. Writes benchmarks/results/banks.json, where a 
 from __future__ import annotations
 
 import argparse
+import copy
 import hashlib
 import json
 import os
@@ -140,6 +141,12 @@ class Banks:
             mean[row] = torch.cat([screen._differences[channels[row], start] for start in starts]).mean(dim=0)
         info = {name: value for name, value in bank.info.items() if name != "mean_samples"} | {"tolerance": None}
         return ChannelBank(unit_rows(mean), mean.norm(dim=1), bank.channels, bank.channel_mean, bank.channel_std, info)
+
+    def plain_editor(self) -> Editor:
+        """The editor with that bank in place of the domain's."""
+        domain = copy.copy(self.editor.domain)
+        vars(domain)["bank"] = self.plain_bank()
+        return Editor(domain)
 
     def _keep(self) -> None:
         """Write down the sketch and the differences so far, so that a benchmark that was stopped goes on."""
@@ -459,7 +466,7 @@ def judged(
             portraits=portraits, tasks=tuple(task.key for task in banks.tasks), ways=("global",),
             options={"global": {"bank": how, "space": "s", "precision": bank["autocast"] or "float32"}},
         )  # fmt: skip
-        editor = Editor(replace(domain, bank=banks.plain_bank())) if choice == "plain" else banks.editor
+        editor = banks.plain_editor() if choice == "plain" else banks.editor
         bench = Bench(editor=editor, judges=judges, settings=settings, folder=banks.folder / choice)
         parts = run(bench, say=lambda text, choice=choice: tell(f"{choice}: {text}"))["global"]
         base = bench.sitters.views["inverted"].attributes

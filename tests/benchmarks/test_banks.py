@@ -83,6 +83,10 @@ def test_a_screening_of_every_channel_finds_what_the_bank_of_its_samples_finds(d
     assert there.sum() >= plain["channels"]
     torch.testing.assert_close(found.effects[there], whole.effects[there], atol=1e-4, rtol=0)
     found.check(banks.generator, banks.embedder)
+    how = {"space": "s", "num_channels": 5, "strength": 1.0}
+    photo = Image.new("RGB", (32, 32), "teal")
+    edits = [editor.edit(photo, "purple hair", **how) for editor in (banks.editor, banks.plain_editor())]
+    assert not torch.equal(edits[0].latent.value, edits[1].latent.value)
     exact = banks.bank.effects @ banks.shifts.t()
     assert plain["overlap"]["bank"] == B.compared(exact, units)["overlap"]
     assert min(plain["overlap"]["screened"].values()) > 0.9  # who leaves a race may have been wanted, now and then
