@@ -190,8 +190,7 @@ def _large(found: Mapping[str, Any]) -> str:
         f"channel at one sample takes {probes['plain']['median']:.2f} s by the plain procedure, "
         f"{probes['ours float32']['median']:.2f} s here, {probes['ours bfloat16']['median']:.2f} s in bfloat16. Effects "
         f"at 256 px have a cosine of {cosine['resolution']['median']:.2f} (median) with those at 1024 px, those in "
-        f"bfloat16 {cosine['bfloat16']['median']:.2f} with float32; random weights have small effects, which rounding "
-        "hides more than those of a trained generator. No ratio is claimed: "
+        f"bfloat16 {cosine['bfloat16']['median']:.2f} with float32. No ratio is claimed: "
         f"{found['rule'][0].lower()}{found['rule'][1:]}, and a plain render takes {probes['plain']['median'] / 2:.1f} s here."
     ]
     work = 2 * (multiply_adds(cosine["resolution"]["of"]) + CLIP_MULTIPLY_ADDS)
