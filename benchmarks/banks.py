@@ -174,8 +174,9 @@ class Banks:
 
     @property
     def _kept(self) -> Path:
-        plan = json.dumps(self.screen.plan, sort_keys=True).encode()
-        return self.folder / f"differences-{hashlib.sha256(plan).hexdigest()[:16]}.safetensors"
+        """Of the same measurements by the same numbers; after a change of the code that measures, remove it."""
+        made = json.dumps(self.screen.info, sort_keys=True).encode()
+        return self.folder / f"differences-{hashlib.sha256(made).hexdigest()[:16]}.safetensors"
 
     def times(self, repeats: int = 3) -> dict[str, Any]:
         """Seconds of the parts that every way is made of, on this machine as it is now."""
