@@ -167,9 +167,9 @@ class Banks:
         """Let edits with `--bank screen` take this screen: that of the bank's samples, with what it has measured."""
         options = {name: self.options[name] for name in ("max_resolution", "to_rgb")}
         options |= {"truncation": self.editor.domain.truncation, "precision": self.bank.info["autocast"] or "float32"}
-        before = set(bank_choice._SCREENS)
+        bank_choice._SCREENS.clear()
         bank_choice.screen_for(self.generator, self.embedder, "screen", **options)
-        (key,) = set(bank_choice._SCREENS) - before
+        (key,) = bank_choice._SCREENS
         bank_choice._SCREENS[key] = self.screen
 
     @property
@@ -317,7 +317,7 @@ def _screening_costs(
     sketch = how.num_samples * (forward + min(how.num_directions, how.sketch) * backward) + seen
     slopes = how.num_samples * (forward + 2 * backward)
     differences = 2 * taken * second[f"raced_render{short}"]
-    first = sketch + slopes + differences
+    first = sketch + slopes + differences - how.num_samples * forward  # of one rendering, the slopes and the lengths
     return {
         "sketch": sketch, "slopes": slopes, "differences": differences, "first_text": first,
         "next_text_at_most": slopes + differences, "plain_over_sketch": plain / sketch,

@@ -18,7 +18,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -29,12 +29,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import CLIPConfig, CLIPModel
 
+from textmorph.embedders.clip import ClipEmbedder, fast_backwards
 from textmorph.embedders.identity import IdentityEmbedder
 from textmorph.files import write_bytes
 from textmorph.generators.stylegan2 import StyleGAN2, StyleGAN2Config
-from textmorph.images import resize
 from textmorph.latents import Latent
 from textmorph.layers.ir_se import PReLU
+from textmorph.layers.patches import PatchConv2d
 from textmorph.mappers import LatentMapper, MapperConfig
 from textmorph.memory import keep_memory
 from textmorph.methods.latent_mapper import LatentMapping
@@ -50,29 +51,27 @@ RESULTS = Path("benchmarks/results/mapper_speed.json")
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 
 
-class Sight(nn.Module):
+class Sight(ClipEmbedder):
     """CLIP ViT-B/32 with random weights; every text is the same vector, which costs nothing in either training."""
 
-    image_size = 224
     fingerprint = "random"
 
     def __init__(self) -> None:
-        super().__init__()
-        self.model = CLIPModel(CLIPConfig())
+        nn.Module.__init__(self)
+        self.model = fast_backwards(CLIPModel(CLIPConfig()))
+        self.clip_input, self.image_size = "standard", 224
+        for name, numbers in (("mean", MEAN), ("std", STD)):
+            self.register_buffer(name, torch.tensor(numbers)[:, None, None])
         self.eval().requires_grad_(False)
 
-    def embed_image(self, image: Tensor) -> Tensor:
-        small = resize(image, self.image_size)
-        mean, std = (small.new_tensor(value)[:, None, None] for value in (MEAN, STD))
-        return self.features(((small + 1) / 2 - mean) / std)
-
     def features(self, pixels: Tensor) -> Tensor:
-        output: Any = self.model.get_image_features(pixel_values=pixels)
+        """Pixels as the network reads them [B, 3, 224, 224] → unit rows."""
+        output: Any = self.model.get_image_features(pixel_values=pixels)  # type: ignore[operator]
         output = output if isinstance(output, Tensor) else output.pooler_output  # newer versions wrap it
         return F.normalize(output, dim=1)
 
-    def embed_text(self, texts: list[str]) -> Tensor:
-        return F.normalize(torch.ones(len(texts), 512, device=self.model.device), dim=1)
+    def embed_text(self, texts: Sequence[str]) -> Tensor:
+        return F.normalize(torch.ones(len(texts), 512, device=self.device), dim=1)
 
 
 def networks(resolution: int, device: str) -> tuple[StyleGAN2, Sight, IdentityEmbedder]:
@@ -124,9 +123,8 @@ def plain_step(
     for network in (generator, clip, identity):
         network.requires_grad_(True)
     if published:
-        for module in list(identity.modules()):
-            if isinstance(module, PReLU):
-                module.__class__ = nn.PReLU  # of the same parameters, without our passes
+        as_published(identity)
+        as_published(clip)
     device = generator.mean_w.device
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -161,6 +159,13 @@ def plain_step(
         return loss.detach()
 
     return step
+
+
+def as_published(network: nn.Module) -> None:
+    """Take our own passes out of a network; its parameters stay."""
+    for module in network.modules():
+        kind = type(module)
+        module.__class__ = {PReLU: nn.PReLU, PatchConv2d: nn.Conv2d}.get(kind, kind)
 
 
 def _now(device: str) -> float:

@@ -34,7 +34,7 @@ from textmorph.screening import PRESETS, Screen
 
 from . import plain_procedure
 from .machine import about_run, processor
-from .mapper_speed import Sight
+from .mapper_speed import Sight, as_published
 from .speed import OFFICIAL_SECONDS, ratio_counts
 
 OFFICIAL = {"render_seconds": OFFICIAL_SECONDS, "step_seconds": 19.0, "step_peak_gb": 7.5}
@@ -57,6 +57,7 @@ def networks(resolution: int, *, channel_base: int = 32768) -> tuple[StyleGAN2, 
 def step_plain(arguments: argparse.Namespace) -> dict[str, Any]:
     """Seconds of a plain optimisation step."""
     generator, clip = networks(arguments.resolution)
+    as_published(clip)
     step = plain_procedure.optimisation(generator, clip, clip.embed_text(["anything"])[0])
     return _timed(step, arguments.repeats)
 

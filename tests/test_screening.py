@@ -14,7 +14,7 @@ from textmorph.errors import BankMismatchError, EmptyDirectionError, OptionError
 from textmorph.generators.stylegan2 import StyleGAN2
 from textmorph.latents import Latent
 from textmorph.probing import probe_styles
-from textmorph.screening import Screen, Screening, main_directions
+from textmorph.screening import Screen, Screening, _key, main_directions
 
 from .toys import ToyEmbedder, toy_generator
 
@@ -140,7 +140,7 @@ def test_who_cannot_be_wanted_any_more_is_left_alone(
     assert max(probed) == 4
     assert min(probed) == 1
     assert sum(probed) < 0.7 * 4 * len(probed)
-    assert passes[-1] == 32 + 8 * 17 + 8 * 3 + 2 * 2 * sum(probed)
+    assert passes[-1] == 32 + 8 * (1 + 16 + 2) + 2 * 2 * sum(probed)
 
 
 def test_a_channel_known_well_enough_is_left_as_a_bank_leaves_it(
@@ -201,10 +201,10 @@ def test_what_rounding_hides_from_a_bank_is_no_first_choice(
         assert found._lengths is not None
         assert found._units is not None
         found._lengths, found._units = torch.full_like(found._lengths, 0.1), torch.zeros_like(found._units)
-        slopes = torch.full_like(found._slopes_along(shift, None), 0.05)
+        slopes = torch.full_like(found._slopes[_key(shift)], 0.05)
         slopes[:, 1] = 0
         found._lengths[:, 0], slopes[:, 0, 0] = 1e-7, 1e-7  # next to nothing, and all of it where the text says
-        found._slopes_along = lambda shift, steps: slopes  # type: ignore[method-assign]
+        found._slopes[_key(shift)] = slopes
         return found.first_order(shift)[1].mean(dim=0).abs()
 
     exact, short = best(None), best(torch.bfloat16)
@@ -216,17 +216,52 @@ def test_lengths_count_what_lies_beyond_the_main_directions(
     generator: StyleGAN2, embedder: ToyEmbedder, shift: Tensor
 ) -> None:
     few = screen(generator, embedder, Screening(**{**asdict(ALL), "sketch": 2}))
-    slopes, beyond = few._slopes_along(shift, None).unbind(dim=1)
+    lengths, slopes, beyond = few._measured(shift, None)
     assert few._basis is not None
     inside = few._basis @ shift
     rest = F.normalize(shift - inside @ few._basis, dim=0)
     expected = few._pass(few.prober.styles, torch.cat([shift[None], rest[None], few._basis]), None)
     torch.testing.assert_close(slopes, expected[:, 0], atol=1e-5, rtol=1e-3)
     torch.testing.assert_close(beyond, expected[:, 1], atol=1e-5, rtol=1e-3)
-    lengths = few._measured_lengths(None)
     torch.testing.assert_close(lengths, expected[:, 2:].norm(dim=1), atol=1e-5, rtol=1e-3)
     unit = few.first_order(shift)[1]
     torch.testing.assert_close(unit, (slopes / (lengths**2 + beyond**2).sqrt()).nan_to_num(0), atol=1e-3, rtol=1e-2)
+
+
+def _lengths(screen: Screen) -> Tensor:
+    screen._measure(None, None)
+    assert screen._lengths is not None
+    return screen._lengths
+
+
+def test_the_first_text_and_the_lengths_share_their_renderings(
+    generator: StyleGAN2, embedder: ToyEmbedder, shift: Tensor
+) -> None:
+    together, apart = screen(generator, embedder), screen(generator, embedder)
+    together._main_directions(None), apart._main_directions(None)
+    drawn = []
+    forward = generator.forward
+    generator.forward = lambda latent, **options: drawn.append(len(latent)) or forward(latent, **options)  # type: ignore
+    try:
+        found = together.first_order(shift)
+        first = sum(drawn)
+        apart.bank()
+        expected = apart.first_order(shift)
+    finally:
+        del generator.forward
+    assert first == ALL.num_samples
+    assert sum(drawn) == 3 * ALL.num_samples
+    torch.testing.assert_close(found, expected)
+
+
+def test_slopes_in_short_numbers_are_those_of_long_ones(
+    generator: StyleGAN2, embedder: ToyEmbedder, shift: Tensor
+) -> None:
+    how = Screening(**{**asdict(ALL), "sketch": 2})
+    screens = (screen(generator, embedder, how, autocast=kind) for kind in (None, torch.bfloat16))
+    exact, short = (one._measured(shift, None) for one in screens)
+    for one, other in zip(exact, short, strict=True):
+        assert F.cosine_similarity(one.flatten(), other.flatten(), dim=0) > 0.99
 
 
 def test_few_directions_drawn_for_each_sample_tell_lengths_in_the_mean(
@@ -235,8 +270,7 @@ def test_few_directions_drawn_for_each_sample_tell_lengths_in_the_mean(
     """Squares over draws of the samples have the mean that all directions give."""
     how = {**asdict(ALL), "num_samples": 64, "sketch": 8}
     whole, drawn = (screen(generator, embedder, Screening(**{**how, "num_directions": k})) for k in (8, 3))
-    expected = whole._measured_lengths(None).square().mean(dim=0)
-    found = drawn._measured_lengths(None).square().mean(dim=0)
+    expected, found = (_lengths(one).square().mean(dim=0) for one in (whole, drawn))
     assert drawn._drawn_directions(8).shape == (64, 3, 8)
     alive = expected > expected.median() / 10
     ratio = (found / expected)[alive]

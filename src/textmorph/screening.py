@@ -48,8 +48,8 @@ _PRIOR = 8
 its differences, what gradients say."""
 _KEPT = 2**29
 """Bytes of differences that are kept for the next texts."""
-_GRADIENT_SHARE = 8
-"""An image with all that its gradient needs takes the memory of so many without."""
+_GRADIENT_SHARE = 4
+"""An image with all that its gradient needs takes no more memory than so many without."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +72,7 @@ class Screening:
     num_samples: int = 50
     sketch: int = 32
     num_directions: int = 8
-    candidates: float = 2.0
+    candidates: float = 1.5
     most: int = 64
     num_differences: int = 4
     tolerance: float | None = None
@@ -161,8 +161,7 @@ class Screen:
 
     def first_order(self, shift: Tensor, *, steps: _Steps | None = None) -> tuple[Tensor, Tensor]:
         """Relevance by gradients alone, [P], and the unit slopes of each sample behind it, [N, P]."""
-        lengths = self._measured_lengths(steps)  # [N, P]
-        slopes, beyond = self._slopes_along(shift, steps).unbind(dim=1)  # [N, P]
+        lengths, slopes, beyond = self._measured(shift, steps)  # [N, P]
         lengths = (lengths.square() + beyond.square() + rounding(self.plan) ** 2).sqrt()
         unit = torch.where(lengths > 0, slopes / lengths.clamp_min(1e-12), 0).clamp(-1, 1)
         return unit.mean(dim=0) / self._size, unit
@@ -193,7 +192,7 @@ class Screen:
     def bank(self, *, progress: Progress | None = None) -> ChannelBank:
         """A bank for all texts by gradients alone: the effects along the main directions of the embeddings."""
         steps = _Steps(self, None, None, progress)
-        self._measured_lengths(steps)
+        self._measure(None, steps)
         assert self._units is not None
         assert self._basis is not None
         mean = self._units.mean(dim=0)  # [m, P]
@@ -292,39 +291,49 @@ class Screen:
             held -= self._differences.pop(next(iter(self._differences))).nbytes
         return out
 
-    def _slopes_along(self, shift: Tensor, steps: _Steps | None) -> Tensor:
-        """Slopes along a shift, and along what of it lies beyond the main directions, per unit of each, [N, 2, P].
+    def _measured(self, shift: Tensor, steps: _Steps | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Lengths, slopes along a shift, and slopes along what of it lies beyond the main directions, [N, P] each.
 
-        A length along the main directions alone leaves the second out, and a channel that does next to nothing along
+        A length along the main directions alone leaves the last out, and a channel that does next to nothing along
         them would seem to do nothing but what the text says.
         """
-        key = shift.detach().cpu().float().numpy().tobytes()
-        if key not in self._slopes:
+        self._measure(shift, steps)
+        assert self._lengths is not None
+        slopes = self._slopes[_key(shift)]
+        return self._lengths, slopes[:, 0], slopes[:, 1]
+
+    def _measure(self, shift: Tensor | None, steps: _Steps | None) -> None:
+        """Take the slopes that are not known yet: along a shift, and those that tell the lengths; of one rendering."""
+        basis = self._main_directions(steps)
+        drawn = self._drawn_directions(len(basis)) if self._lengths is None else None  # [N, k, m]
+        new = None if shift is None or _key(shift) in self._slopes else shift
+        parts = [] if drawn is None else [drawn @ basis]
+        if new is not None:
+            rest = new - (basis @ new) @ basis
+            rest = torch.where(rest.norm() > 1e-3, rest / rest.norm().clamp_min(1e-3), 0)
+            parts.append(torch.stack([new, rest]).to(basis).expand(len(self.prober.styles), -1, -1))
+        if not parts:
+            return
+        slopes = self._pass(self.prober.styles, torch.cat(parts, dim=1), steps)
+        if drawn is not None:
+            self._take_lengths(drawn, slopes[:, : drawn.shape[1]])
+        if new is not None:
             if len(self._slopes) >= 64:
                 self._slopes.clear()
-            basis = self._main_directions(steps).to(shift)
-            rest = shift - (basis @ shift) @ basis
-            rest = torch.where(rest.norm() > 1e-3, rest / rest.norm().clamp_min(1e-3), 0)
-            self._slopes[key] = self._pass(self.prober.styles, torch.stack([shift, rest]), steps)
-        return self._slopes[key]
+            self._slopes[_key(new)] = slopes[:, -2:].clone()
 
-    def _measured_lengths(self, steps: _Steps | None) -> Tensor:
-        """Lengths at each sample, [N, P].
+    def _take_lengths(self, drawn: Tensor, slopes: Tensor) -> None:
+        """Lengths and unit slopes along the main directions, from slopes [N, k, P] along those drawn [N, k, m].
 
         Along k of m directions a square is m / k times what is seen of it, but for the luck of the draw; so it is drawn
         towards the mean of all samples.
         """
-        if self._lengths is None:
-            basis = self._main_directions(steps)
-            drawn = self._drawn_directions(len(basis))  # [N, k, m]
-            slopes = self._pass(self.prober.styles, drawn @ basis, steps)
-            gain = drawn.shape[2] / drawn.shape[1]
-            along = slopes if gain == 1 else gain * torch.einsum("nkm,nkp->nmp", drawn, slopes)
-            square = gain * slopes.square().sum(dim=1)
-            share = gain**-0.5
-            self._lengths = (share * square + (1 - share) * square.mean(dim=0)).sqrt()
-            self._units = torch.where(self._lengths[:, None] > 0, along / self._lengths[:, None].clamp_min(1e-12), 0)
-        return self._lengths
+        gain = drawn.shape[2] / drawn.shape[1]
+        along = slopes if gain == 1 else gain * torch.einsum("nkm,nkp->nmp", drawn, slopes)
+        square = gain * slopes.square().sum(dim=1)
+        share = gain**-0.5
+        self._lengths = (share * square + (1 - share) * square.mean(dim=0)).sqrt()
+        self._units = torch.where(self._lengths[:, None] > 0, along / self._lengths[:, None].clamp_min(1e-12), 0)
 
     def _drawn_directions(self, num: int) -> Tensor:
         """Orthonormal directions for each sample, in units of the main ones, [N, k, m]."""
@@ -352,8 +361,18 @@ class Screen:
             latents.append(more[len(self.prober.styles) :])
         size = max(1, plan["batch_size"] // 2)
         parts = [latent[start : start + size] for latent in latents for start in range(0, len(latent), size)]
-        side = plan["resolution"]
-        return [self.embedder.embed_image(self.generator(part, resolution=side)).float().clone() for part in parts]
+        return [self._embed(part).clone() for part in parts]
+
+    def _embed(self, latent: Latent) -> Tensor:
+        """Embeddings in the precision of the plan, [B, D]; of bfloat16 the embedder's passes too.
+
+        Its rounding would hide the difference that a channel makes, but not a slope or a direction among many.
+        """
+        short = PRECISIONS.get(self.plan["autocast"])
+        with torch.autocast(latent.device.type, short, enabled=short is not None):
+            image = self.generator(latent, resolution=self.plan["resolution"])
+        with torch.autocast(latent.device.type, short, enabled=short is torch.bfloat16):
+            return self.embedder.embed_image(image.float()).float()
 
     def _pass(self, styles: Tensor, directions: Tensor, steps: _Steps | None) -> Tensor:
         """Slope along each direction of each channel times its σ, [N, k, P]; directions [k, D], or [N, k, D]."""
@@ -362,11 +381,8 @@ class Screen:
 
         def run(rows: slice) -> Tensor:
             style = styles[rows].clone().requires_grad_(True)
-            short = PRECISIONS.get(self.plan["autocast"])
-            with torch.enable_grad(), torch.autocast(style.device.type, short, enabled=short is not None):
-                image = self.generator(Latent(style, "s"), resolution=self.plan["resolution"])
             with torch.enable_grad():
-                embedding = self.embedder.embed_image(image.float()).float()
+                embedding = self._embed(Latent(style, "s"))
                 along = torch.einsum("bd,bkd->bk", embedding, directions[rows].to(embedding))
             slopes, num = [], along.shape[1]
             for i in range(num):
@@ -385,10 +401,10 @@ class _Steps:
     def __init__(self, screen: Screen, shift: Tensor | None, wanted: int | None, progress: Progress | None) -> None:
         how = screen.screening
         self.progress, self.done, self.total = progress, 0, 0
-        if shift is not None:
-            self.total += 3 * how.num_samples
+        directions = 0 if shift is None else 2
         if screen._lengths is None:
-            self.total += how.num_samples * (1 + min(how.num_directions, how.sketch))
+            directions += min(how.num_directions, how.sketch)
+        self.total += how.num_samples * (1 + directions)
         if screen._basis is None:
             self.total += max(how.num_samples, 2 * how.sketch)
         if wanted is not None:
@@ -400,6 +416,10 @@ class _Steps:
         self.total = max(self.total, self.done) if more is None else self.done + more
         if self.progress:
             self.progress(self.done, self.total)
+
+
+def _key(shift: Tensor) -> bytes:
+    return shift.detach().cpu().float().numpy().tobytes()
 
 
 def main_directions(embeddings: Tensor, num: int) -> Tensor:

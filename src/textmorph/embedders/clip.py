@@ -35,6 +35,7 @@ from ..errors import (
     UnsafeCheckpointError,
     UnsupportedCheckpointError,
 )
+from ..layers.patches import PatchConv2d
 from .hub import PICKLED_WEIGHTS, SAFE_WEIGHTS, find_folder, has_any
 
 ClipInput = Literal["standard", "paper"]
@@ -249,6 +250,16 @@ def area_resize(image: Tensor, size: int) -> Tensor:
     return rows @ image @ columns.t()
 
 
+@lru_cache(maxsize=16)
+def _bicubic_weights(source: int, target: int) -> Tensor:
+    """Share of each source pixel in each target pixel by torch's antialiased bicubic resize, [target, source].
+
+    The same resize as a product of matrices, whose gradient is one too.
+    """
+    pixels = torch.eye(source)[None, None]
+    return F.interpolate(pixels, (target, source), mode="bicubic", align_corners=False, antialias=True)[0, 0]
+
+
 def _center_square(image: Tensor) -> Tensor:
     height, width = image.shape[2:]
     side = min(height, width)
@@ -262,8 +273,9 @@ def _short_side(image: Tensor, size: int) -> Tensor:
     if (height, width) == (size, size):
         return image
     short = min(height, width)
-    target = (height * size // short, width * size // short)
-    return _center_square(F.interpolate(image, target, mode="bicubic", align_corners=False, antialias=True))
+    rows = _bicubic_weights(height, height * size // short).to(image)
+    columns = _bicubic_weights(width, width * size // short).to(image)
+    return _center_square(rows @ image @ columns.t())
 
 
 def _pooled(features: Any) -> Tensor:
@@ -328,6 +340,16 @@ def _load_model(folder: Path, source: object) -> nn.Module:
     for what, names in wrong.items():
         if names:
             raise CheckpointMismatchError(f"{source} {what} {', '.join(sorted(map(str, names))[:5])}")
+    return fast_backwards(model)
+
+
+def fast_backwards(model: Any) -> nn.Module:
+    """The image side, with the two layers exchanged whose gradients a CPU computes many times slower than it could."""
+    model.set_attn_implementation({"vision_config": "eager"})  # of a hundred tokens, nothing is saved by less memory
+    for parent in list(model.modules()):
+        for name, layer in list(parent.named_children()):
+            if PatchConv2d.fits(layer):
+                setattr(parent, name, PatchConv2d.of(layer))
     network: nn.Module = model
     return network
 
