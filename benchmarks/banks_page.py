@@ -205,6 +205,16 @@ def _large(found: Mapping[str, Any]) -> str:
         f"CLIP {2 * CLIP_MULTIPLY_ADDS / work:.0%} of them. By that count a channel at one sample runs at {shares[0]}, "
         f"and at {shares[1]}; layers that are shared between channels count as if they were computed each time."
     )
+    if "clip" in found:
+        passes = found["clip"]
+        back = {name: passes[f"backwards {name}"]["median"] * 1e3 for name in ("plain bfloat16", "ours bfloat16")}
+        long = {name: passes[f"backwards {name}"]["median"] * 1e3 for name in ("plain float32", "ours float32")}
+        lines.append(
+            f"One pass back through CLIP takes {back['ours bfloat16']:.0f} ms an image in bfloat16, with the layers as "
+            f"published {back['plain bfloat16']:.0f} ms; in float32 {long['ours float32']:.0f} and "
+            f"{long['plain float32']:.0f} ms ({passes['batch']} images of 256 px; cosine of the bfloat16 gradient with "
+            f"the published one in float32 {passes['cosine']['ours bfloat16']['median']:.4f})."
+        )
     for precision, one in found.get("no-bank", {}).items():
         lines.append(
             f"A direction without a bank for a 256 px generator nobody has prepared takes {one['seconds']:.0f} s in "

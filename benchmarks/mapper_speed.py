@@ -56,10 +56,15 @@ class Sight(ClipEmbedder):
 
     fingerprint = "random"
 
-    def __init__(self) -> None:
+    def __init__(self, config: CLIPConfig | None = None) -> None:
         nn.Module.__init__(self)
-        self.model = fast_backwards(CLIPModel(CLIPConfig()))
-        self.clip_input, self.image_size = "standard", 224
+        config = config or CLIPConfig()
+        self.model = fast_backwards(CLIPModel(config))
+        self.clip_input, self.image_size, self.width = (
+            "standard",
+            config.vision_config.image_size,
+            config.projection_dim,
+        )
         for name, numbers in (("mean", MEAN), ("std", STD)):
             self.register_buffer(name, torch.tensor(numbers)[:, None, None])
         self.eval().requires_grad_(False)
@@ -71,7 +76,7 @@ class Sight(ClipEmbedder):
         return F.normalize(output, dim=1)
 
     def embed_text(self, texts: Sequence[str]) -> Tensor:
-        return F.normalize(torch.ones(len(texts), 512, device=self.device), dim=1)
+        return F.normalize(torch.ones(len(texts), self.width, device=self.device), dim=1)
 
 
 def networks(resolution: int, device: str) -> tuple[StyleGAN2, Sight, IdentityEmbedder]:

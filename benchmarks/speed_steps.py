@@ -140,6 +140,43 @@ def no_bank(arguments: argparse.Namespace) -> dict[str, Any]:
     return {**found, "seconds": first - begin, "channel_base": arguments.channel_base}
 
 
+def clip_passes(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Seconds of one of 4 images of 256 px through CLIP, and of one pass back: with the published layers, and ours."""
+    image = torch.rand(4, 3, 256, 256, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    torch.manual_seed(0)
+    clip = Sight()
+    size = (clip.image_size,) * 2
+    direction = F.normalize(torch.randn(clip.width, generator=torch.Generator().manual_seed(1)), dim=0)
+    found: dict[str, Any] = {"batch": len(image)}
+    slopes = {}
+    for name in ("ours", "plain"):
+        if name == "plain":
+            as_published(clip)
+            clip.model.set_attn_implementation("sdpa")  # type: ignore[operator]
+        for kind in ("float32", "bfloat16"):
+            pixels = image.clone().requires_grad_(True)
+
+            def see(name: str = name, kind: str = kind, pixels: Tensor = pixels) -> Tensor:
+                with torch.autocast("cpu", torch.bfloat16, enabled=kind == "bfloat16"):
+                    if name == "ours":
+                        return clip.embed_image(pixels).float() @ direction
+                    small = F.interpolate(pixels, size, mode="bicubic", align_corners=False, antialias=True)
+                    return clip.features((small * 0.5 + 0.5 - clip.mean) / clip.std).float() @ direction
+
+            seen = see().sum()
+
+            def back(seen: Tensor = seen, pixels: Tensor = pixels) -> Tensor:
+                return torch.autograd.grad(seen, pixels, retain_graph=True)[0]
+
+            slopes[name, kind] = back()
+            for way, run in (("forwards", see), ("backwards", back)):
+                timed = _timed(run, 4 * arguments.repeats)
+                found[f"{way} {name} {kind}"] = _spread([seconds / len(image) for seconds in timed["times"]])
+    exact = slopes["plain", "float32"].flatten(1)
+    found["cosine"] = {" ".join(case): _cosines(slope.flatten(1), exact) for case, slope in slopes.items()}
+    return found
+
+
 def arithmetic(threads: int) -> dict[str, float]:
     """What the machine does at best: 10⁹ multiply-adds a second in a large matrix product."""
     rates = {}
@@ -170,6 +207,7 @@ WAYS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "step-ours": step_ours,
     "probes": probes,
     "no-bank": no_bank,
+    "clip": clip_passes,
 }
 
 
@@ -222,6 +260,7 @@ PARTS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "steps": steps,
     "probes": lambda arguments: _alone(arguments, "probes"),
     "no-bank": directions,
+    "clip": lambda arguments: _alone(arguments, "clip"),
 }
 
 
@@ -250,6 +289,10 @@ def report(found: dict[str, Any]) -> list[str]:
             lines.append(f"probe {name:14} {case['median']:7.3f} s{times}{share}")
         if not counts:
             lines.append(f"      no ratio: a plain render takes {plain['median'] / 2:.1f} s here. {RULE}.")
+    for name, case in found.get("clip", {}).items():
+        if "ours" in name:
+            plain = found["clip"][name.replace("ours", "plain")]["median"]
+            lines.append(f"CLIP {name}: {case['median'] * 1e3:.0f} ms, published {plain * 1e3:.0f} ms")
     for name, case in found.get("no-bank", {}).items():
         lines.append(f"direction without a bank, 256 px, {name}: {case['seconds']:.0f} s (goal: under 120)")
     return lines

@@ -96,7 +96,9 @@ def test_slopes_carry_few_differences_to_all_samples(
 def test_only_candidates_are_probed_and_each_once(
     generator: StyleGAN2, embedder: ToyEmbedder, shift: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = screen(generator, embedder, Screening(num_samples=4, sketch=4, num_directions=2, num_differences=2))
+    found = screen(
+        generator, embedder, Screening(num_samples=4, sketch=4, num_directions=2, candidates=2, num_differences=2)
+    )
     measured = found.relevance(shift, num_channels=5)
     assert measured.count_nonzero() <= 10
     before = dict(found._differences)
@@ -282,7 +284,9 @@ def test_few_directions_drawn_for_each_sample_tell_lengths_in_the_mean(
 def test_a_direction_moves_its_best_channel_by_its_deviation(
     generator: StyleGAN2, embedder: ToyEmbedder, shift: Tensor
 ) -> None:
-    found = screen(generator, embedder, Screening(num_samples=4, sketch=4, num_directions=2, num_differences=2))
+    found = screen(
+        generator, embedder, Screening(num_samples=4, sketch=4, num_directions=2, candidates=2, num_differences=2)
+    )
     direction = found.direction(shift, num_channels=6)
     assert direction.count_nonzero() == 6
     std = found.prober.std

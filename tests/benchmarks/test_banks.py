@@ -106,7 +106,7 @@ def test_a_benchmark_that_was_stopped_keeps_its_differences(domain: Path, tmp_pa
 
 
 def test_costs_are_counted_from_the_times_of_the_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    screen = Screening(num_samples=24, sketch=12, num_directions=12, num_differences=10, most=100)
+    screen = Screening(num_samples=24, sketch=12, num_directions=12, candidates=2, num_differences=10, most=100)
     monkeypatch.setattr(
         B, "PRESETS", {"none": Screening(num_samples=64, sketch=32, num_directions=8), "screen": screen}
     )
@@ -122,6 +122,8 @@ def test_costs_are_counted_from_the_times_of_the_parts(monkeypatch: pytest.Monke
     assert found["none"]["sketch"] == 64 * (1 + 8 * 2) + 64
     assert found["none"]["slopes"] == 64 * (1 + 2 * 2)
     assert found["none"]["differences"] == 2 * 4 * 64 * 0.5
+    parts = sum(found["none"][name] for name in ("sketch", "slopes", "differences"))
+    assert found["none"]["first_text"] == parts - 64  # of one rendering
     assert found["none_bfloat16"]["first_text"] == found["none"]["first_text"] / 2
     assert found["screen"]["differences"] == 2 * 10 * 100 * 0.5
     raced = B.costs(times, 1000, {"differences": {"mean": 300.0}})

@@ -8,8 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from transformers import CLIPConfig
 
 from benchmarks import plain_procedure, speed_steps
+from benchmarks.mapper_speed import Sight
 from textmorph.latents import Latent
 from textmorph.methods.latent_optimization import LatentOptimization
 from textmorph.probing import Prober, plan_bank
@@ -79,3 +81,20 @@ def test_probes_of_both_kinds_are_timed(monkeypatch: pytest.MonkeyPatch) -> None
     assert found["plain"]["median"] > 0
     assert found["cosine"]["resolution"]["mean"] == pytest.approx(1, abs=1e-3)  # the toy CLIP sees full resolution
     assert found["cosine"]["bfloat16"]["mean"] > 0.5
+
+
+KINDS = ("ours", "plain")
+
+
+def test_both_kinds_of_clip_are_timed_and_say_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    side = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
+    small = CLIPConfig(
+        text_config=side, vision_config={**side, "image_size": 32, "patch_size": 8}, projection_dim=24
+    )  # fmt: skip
+    monkeypatch.setattr(speed_steps, "Sight", lambda: Sight(small))
+    found = speed_steps.clip_passes(argparse.Namespace(repeats=1))
+    assert all(found[f"{way} {name} float32"]["median"] > 0 for way in ("forwards", "backwards") for name in KINDS)
+    assert found["cosine"]["ours float32"]["least"] == pytest.approx(1, abs=1e-4)
+    assert 0.9 < found["cosine"]["ours bfloat16"]["least"] < 1
+    lines = speed_steps.report({"clip": found, "multiply_adds_a_second": {}})
+    assert sum("published" in line for line in lines) == 4
