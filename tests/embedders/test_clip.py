@@ -144,6 +144,15 @@ def test_a_faster_gradient_is_that_of_the_model_as_it_comes(folder: Path):
     torch.testing.assert_close(gradients[0], gradients[1], atol=1e-3 * float(gradients[1].abs().max()), rtol=1e-3)
 
 
+@pytest.mark.parametrize("clip_input", ["standard", "paper"])
+def test_an_autocast_shortens_no_pixels(folder: Path, clip_input: str):
+    clip = ClipEmbedder.from_pretrained(folder, clip_input=clip_input)
+    image = toy_image(40)
+    with torch.autocast("cpu", torch.bfloat16):
+        short = clip.preprocess(image)
+    assert torch.equal(short, clip.preprocess(image))
+
+
 def test_a_frozen_clip_stays_in_eval_mode_and_float32(clip: ClipEmbedder):
     assert not clip.model.training
     assert {p.dtype for p in clip.parameters()} == {torch.float32}

@@ -245,9 +245,7 @@ def area_resize(image: Tensor, size: int) -> Tensor:
     (where its sizes are whole), without the image of 7 × 7 as many pixels.
     """
     height, width = image.shape[2:]
-    rows = _area_weights(height, size).to(image)
-    columns = _area_weights(width, size).to(image)
-    return rows @ image @ columns.t()
+    return _resized(image, _area_weights(height, size), _area_weights(width, size))
 
 
 @lru_cache(maxsize=16)
@@ -258,6 +256,12 @@ def _bicubic_weights(source: int, target: int) -> Tensor:
     """
     pixels = torch.eye(source)[None, None]
     return F.interpolate(pixels, (target, source), mode="bicubic", align_corners=False, antialias=True)[0, 0]
+
+
+def _resized(image: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Each target pixel from source pixels, in the image's own numbers whatever an autocast says."""
+    with torch.autocast(image.device.type, enabled=False):
+        return rows.to(image) @ image @ columns.to(image).t()
 
 
 def _center_square(image: Tensor) -> Tensor:
@@ -273,9 +277,8 @@ def _short_side(image: Tensor, size: int) -> Tensor:
     if (height, width) == (size, size):
         return image
     short = min(height, width)
-    rows = _bicubic_weights(height, height * size // short).to(image)
-    columns = _bicubic_weights(width, width * size // short).to(image)
-    return _center_square(rows @ image @ columns.t())
+    rows, columns = (_bicubic_weights(side, side * size // short) for side in (height, width))
+    return _center_square(_resized(image, rows, columns))
 
 
 def _pooled(features: Any) -> Tensor:
