@@ -49,7 +49,7 @@ its differences, what gradients say."""
 _KEPT = 2**29
 """Bytes of differences that are kept for the next texts."""
 _GRADIENT_SHARE = 4
-"""An image with all that its gradient needs takes no more memory than so many without."""
+"""An image with all that its gradient needs takes less memory than so many without."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -306,12 +306,12 @@ class Screen:
         """Take the slopes that are not known yet: along a shift, and those that tell the lengths; of one rendering."""
         basis = self._main_directions(steps)
         drawn = self._drawn_directions(len(basis)) if self._lengths is None else None  # [N, k, m]
-        new = None if shift is None or _key(shift) in self._slopes else shift
+        new = None if shift is None or _key(shift) in self._slopes else shift.to(basis)
         parts = [] if drawn is None else [drawn @ basis]
         if new is not None:
             rest = new - (basis @ new) @ basis
             rest = torch.where(rest.norm() > 1e-3, rest / rest.norm().clamp_min(1e-3), 0)
-            parts.append(torch.stack([new, rest]).to(basis).expand(len(self.prober.styles), -1, -1))
+            parts.append(torch.stack([new, rest]).expand(len(self.prober.styles), -1, -1))
         if not parts:
             return
         slopes = self._pass(self.prober.styles, torch.cat(parts, dim=1), steps)
@@ -404,7 +404,8 @@ class _Steps:
         directions = 0 if shift is None else 2
         if screen._lengths is None:
             directions += min(how.num_directions, how.sketch)
-        self.total += how.num_samples * (1 + directions)
+        if directions:
+            self.total += how.num_samples * (1 + directions)
         if screen._basis is None:
             self.total += max(how.num_samples, 2 * how.sketch)
         if wanted is not None:

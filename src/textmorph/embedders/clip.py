@@ -347,8 +347,8 @@ def _load_model(folder: Path, source: object) -> nn.Module:
 
 
 def fast_backwards(model: Any) -> nn.Module:
-    """The image side, with the two layers exchanged whose gradients a CPU computes many times slower than it could."""
-    model.set_attn_implementation({"vision_config": "eager"})  # of a hundred tokens, nothing is saved by less memory
+    """Exchange the two layers of the image side whose gradients take a CPU long as `transformers` has them."""
+    model.set_attn_implementation({"vision_config": "eager"})  # few tokens: their matrix of weights is small
     for parent in list(model.modules()):
         for name, layer in list(parent.named_children()):
             if PatchConv2d.fits(layer):
