@@ -42,7 +42,7 @@ from .machine import about_run
 RUNS = Path("runs/benchmarks/banks")
 RESULTS = Path("benchmarks/results/banks.json")
 JUDGED = ("plain", "auto", "screen", "none")
-STAGES = ("times", "given", "plain", "adaptive", "judges")
+STAGES = ("times", "given", "plain", "adaptive", "judges", "judges_by_count")
 WAYS = ("sketch", "first", "screened", "none")
 """To do without a bank: for all texts by gradients; for each by gradients; raced; as a user without a bank has it."""
 SKETCH = ("_basis", "_units", "_lengths")
@@ -247,6 +247,13 @@ def rank_correlation(found: Tensor, exact: Tensor) -> float:
     return float(np.mean([torch.corrcoef(torch.stack(pair))[0, 1] for pair in pairs]))
 
 
+def rank_of_the_best(found: Tensor, exact: Tensor, count: int) -> float:
+    """`rank_correlation` of the k channels that are best by `exact`, mean over texts."""
+    count = min(count, len(exact))
+    best = exact.abs().topk(count, dim=0).indices
+    return rank_correlation(found.gather(0, best), exact.gather(0, best))
+
+
 def compared(found: Tensor, exact: Tensor) -> dict[str, Any]:
     """Overlap for each number of channels, and the rank correlation."""
     return {
@@ -394,10 +401,14 @@ def plain_stage(banks: Banks, *, tell: Callable[[str], None] = print) -> dict[st
         tell(f"plain: {sum(len(rows) for rows in effects)} of {len(rows)} channels at all samples")
     plain = torch.zeros_like(exact)
     plain[rows] = torch.cat(effects) @ shifts.t()
+    all_ways = {"bank": exact} | {name: ways[name] for name in WAYS}
     return {
         "channels": len(rows), "prompts": banks.prompts, "bank_info": bank.info,
-        "overlap": {"bank": compared(exact, plain)["overlap"]}
-        | {name: compared(ways[name], plain)["overlap"] for name in WAYS},
+        "overlap": {name: compared(found, plain)["overlap"] for name, found in all_ways.items()},
+        "rank_of_the_best": {
+            name: {str(count): round(rank_of_the_best(found, plain, count), 4) for count in COUNTS}
+            for name, found in all_ways.items()
+        },
         "recall_at_50": [_recall(ways["first"], plain, WANTED, m) for m in AMONG],
     }  # fmt: skip
 
@@ -439,12 +450,18 @@ def _recall(found: Tensor, exact: Tensor, count: int, among: int) -> dict[str, f
 
 
 def judged(
-    banks: Banks, portraits: int, ways: Sequence[str] = JUDGED, tell: Callable[[str], None] = print
+    banks: Banks,
+    portraits: int,
+    ways: Sequence[str] = JUDGED,
+    *,
+    num_channels: int | None = None,
+    tell: Callable[[str], None] = print,
 ) -> dict[str, Any]:
     """Hit, leak and identity of edits by several ways, and paired differences of each with the first.
 
     Args:
         ways: the plain definition, the domain's bank (auto), screened, without a bank.
+        num_channels: that each edit moves; None lets automatic strength choose, as a user's edit does.
     """
     from recipes.portraits.bundle import JUDGES
     from recipes.portraits.report import load_attribute_judge
@@ -463,13 +480,17 @@ def judged(
         banks.lend_screen()
     for choice in ways:
         how = "auto" if choice == "plain" else choice
+        name = choice if num_channels is None else f"{choice}-{num_channels}"
         settings = Settings(
             portraits=portraits, tasks=tuple(task.key for task in banks.tasks), ways=("global",),
-            options={"global": {"bank": how, "space": "s", "precision": bank["autocast"] or "float32"}},
+            options={"global": {
+                "bank": how, "space": "s", "precision": bank["autocast"] or "float32",
+                **({} if num_channels is None else {"num_channels": num_channels}),
+            }},
         )  # fmt: skip
         editor = banks.plain_editor() if choice == "plain" else banks.editor
-        bench = Bench(editor=editor, judges=judges, settings=settings, folder=banks.folder / choice)
-        parts = run(bench, say=lambda text, choice=choice: tell(f"{choice}: {text}"))["global"]
+        bench = Bench(editor=editor, judges=judges, settings=settings, folder=banks.folder / name)
+        parts = run(bench, say=lambda text, name=name: tell(f"{name}: {text}"))["global"]
         base = bench.sitters.views["inverted"].attributes
         rows = [
             judge_edits(
@@ -489,6 +510,11 @@ def judged(
         for choice in ways[1:]:
             out[name][f"{choice} minus first"] = interval(tables[choice][name] - tables[ways[0]][name], groups)
     return out
+
+
+def judged_by_count(banks: Banks, portraits: int, ways: Sequence[str]) -> dict[str, Any]:
+    """`judged` for each number of channels."""
+    return {"counts": {str(count): judged(banks, portraits, ways, num_channels=count) for count in COUNTS}}
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -512,6 +538,7 @@ def main(words: Sequence[str] | None = None) -> None:
         "plain": lambda: plain_stage(banks),
         "adaptive": lambda: adaptive_stage(banks),
         "judges": lambda: judged(banks, arguments.portraits, arguments.judged),
+        "judges_by_count": lambda: judged_by_count(banks, arguments.portraits, arguments.judged),
     }
     results: dict[str, Any] = json.loads(arguments.results.read_text()) if arguments.results.is_file() else {}
     for stage in arguments.stages:
