@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .speed_steps import CLIP_MULTIPLY_ADDS, multiply_adds
+from .speed_steps import CLIP_MULTIPLY_ADDS, multiply_adds, no_bank_work
 
 PAGE = Path("docs/banks.md")
 RESULTS = Path("benchmarks/results")
@@ -26,7 +26,10 @@ def figures(banks: Mapping[str, Any], steps: Mapping[str, Any]) -> str:
     """The page's figures."""
     given, adaptive = banks.get("given"), banks.get("adaptive")
     parts = [_times(banks.get("times"), given), _plain(banks.get("plain")), _agreement(given), _adaptive(adaptive)]
-    judged = [_judged(banks[name]) for name in sorted(banks) if name.startswith("judges")] or [_judged(None)]
+    judged = [
+        _judged(banks[name]) for name in sorted(banks) if name.startswith("judges_") and "counts" not in banks[name]
+    ]
+    judged = [*(judged or [_judged(None)]), _by_count(banks.get("judges_by_count"))]
     return "\n\n".join([*parts, *judged, _large(steps)])
 
 
@@ -93,6 +96,7 @@ def _plain(found: Mapping[str, Any] | None) -> str:
     if found is None:
         return "Agreement with the plain definition was not measured."
     rows = "\n".join(_row(title, found["overlap"][way]) for way, title in WAYS.items())
+    ranks = "\n".join(_row(title, found["rank_of_the_best"][way]) for way, title in WAYS.items())
     return f"""Channels shared with the plain definition: {found["bank_info"]["num_samples"]} samples of every channel, none stopped early, for
 the {found["channels"]} channels that are among the best 100 of a prompt by the bank or by screening. All are in
 {found["bank_info"]["autocast"] or "float32"} and at the same samples, so that little is left to differ but the method; means over {len(found["prompts"])} prompts that
@@ -105,6 +109,12 @@ nothing was trained on:
 k columns: share of the k channels that both select, 50 wanted (goal of a screened text at 50: 0.95). The domain's bank
 is {_bank(found["bank_info"])}. Of the plain
 best 50 there are, by slopes, {_recall(found)}.
+
+Spearman's correlation of the relevances with the plain ones, among the k channels that are best by definition:
+
+| | k = 10 | 20 | 50 | 100 |
+|---|---|---|---|---|
+{ranks}
 
 ![Agreement with the exact bank](images/banks.png)"""
 
@@ -153,13 +163,36 @@ in the mean, {found["bfloat16"]["cosine_least_tenth"]:.3f} for the least tenth):
 {rows}"""
 
 
+TITLES = {"plain": "plain definition", "auto": "the domain's bank", "screen": "screened", "none": "no bank"}
+
+
+def _by_count(found: Mapping[str, Any] | None) -> str:
+    """Edits that move so many channels each."""
+    if found is None:
+        return "Edits that move a given number of channels were not judged."
+    rows = []
+    for count, one in found["counts"].items():
+        first, *others = one["ways"]
+        cells = [f"{one[name][first]['mean']:.3f}" for name in ("hit", "leak", "identity")]
+        rows.append(f"| {count} | {TITLES[first]}, {one['edits']} edits | " + " | ".join(cells) + " |")
+        for way in others:
+            cells = [_between(one[name][f"{way} minus first"]) for name in ("hit", "leak", "identity")]
+            rows.append(f"| | {TITLES[way]} − {TITLES[first]} | " + " | ".join(cells) + " |")
+    table = "\n".join(rows)
+    return f"""With the number of channels given instead of chosen by automatic strength, {one["portraits"]} portraits and
+{len(one["prompts"])} prompts:
+
+| k | | hit | leak | identity |
+|---|---|---|---|---|
+{table}"""
+
+
 def _judged(found: Mapping[str, Any] | None) -> str:
     if found is None:
         return "Whether edits by screened banks and without a bank are as good, the judges have not been asked yet."
-    titles = {"plain": "plain definition", "auto": "the domain's bank", "screen": "screened", "none": "no bank"}
     ways = found["ways"]
     others = ways[1:]
-    header = [titles[way] for way in ways] + [f"{titles[way]} − {titles[ways[0]]}" for way in others]
+    header = [TITLES[way] for way in ways] + [f"{TITLES[way]} − {TITLES[ways[0]]}" for way in others]
     rows = ["| | " + " | ".join(header) + " |", "|---" * (1 + len(header)) + "|"]
     for name in ("hit", "leak", "identity"):
         one = found[name]
@@ -194,7 +227,7 @@ def _large(found: Mapping[str, Any]) -> str:
         f"{found['rule'][0].lower()}{found['rule'][1:]}, and a plain render takes {probes['plain']['median'] / 2:.1f} s here."
     ]
     work = 2 * (multiply_adds(cosine["resolution"]["of"]) + CLIP_MULTIPLY_ADDS)
-    rates = found["multiply_adds_a_second"]
+    rates = found["multiply_adds_a_second"]["probes"]
     shares = [
         f"{work / probes[f'ours {kind}']['median'] / rates[kind]:.0%} of the {rates[kind]:.0f}·10⁹ that a large matrix "
         f"product reaches in {kind}"
@@ -216,9 +249,12 @@ def _large(found: Mapping[str, Any]) -> str:
             f"the published one in float32 {passes['cosine']['ours bfloat16']['median']:.4f})."
         )
     for precision, one in found.get("no-bank", {}).items():
+        rate = found["multiply_adds_a_second"]["no-bank"][precision]
         lines.append(
             f"A direction without a bank for a 256 px generator nobody has prepared takes {one['seconds']:.0f} s in "
-            f"{precision} (goal: under 120 s), a second text {one['next_text_seconds']:.0f} s."
+            f"{precision} (goal: under 120 s), a second text {one['next_text_seconds']:.0f} s; a large matrix product "
+            f"reached {rate:.0f}·10⁹ multiply-adds a second just before, at which the multiply-adds of the first alone "
+            f"take {no_bank_work(one) / rate:.0f} s."
         )
     return "\n\n".join(lines)
 

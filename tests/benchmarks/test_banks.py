@@ -91,6 +91,7 @@ def test_a_screening_of_every_channel_finds_what_the_bank_of_its_samples_finds(d
     assert plain["overlap"]["bank"] == B.compared(exact, units)["overlap"]
     assert min(plain["overlap"]["screened"].values()) > 0.9  # who leaves a race may have been wanted, now and then
     assert plain["overlap"]["none"]["5"] < 0.9
+    assert plain["rank_of_the_best"]["screened"]["5"] > 0.9 > plain["rank_of_the_best"]["none"]["5"]
     assert len(told) > 1
 
 
@@ -141,6 +142,15 @@ def test_the_parts_are_timed(domain: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("small")
+def test_ranks_are_those_of_the_best_alone() -> None:
+    exact = torch.tensor([[0.9, 0.1], [-0.8, 0.2], [0.7, -0.9], [0.1, 0.8], [0.2, 0.7]])
+    found = exact.clone()
+    found[3:, 0], found[:2, 1] = torch.tensor([9.0, -9.0]), torch.tensor([9.0, -9.0])  # who is not among the best
+    assert B.rank_of_the_best(found, exact, 3) == pytest.approx(1)
+    assert B.rank_of_the_best(found.flip(1), exact, 3) < 0.9
+    assert B.rank_of_the_best(-exact, exact, 9) == pytest.approx(-1)
+
+
 def test_judged_edits_are_screened_at_the_samples_of_the_bank(
     domain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

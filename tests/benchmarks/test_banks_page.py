@@ -20,5 +20,16 @@ def test_the_page_says_what_was_measured() -> None:
 def test_what_was_not_measured_is_not_claimed() -> None:
     text = figures({}, {})
     assert not re.search(r"\d\.\d", text)
-    assert text.count(" not ") == 5
+    assert text.count(" not ") == 6
     assert "At 1024 px nothing was measured" in text
+
+
+def test_edits_by_count_are_told_beside_the_definition() -> None:
+    interval = {"mean": 0.5, "low": 0.4, "high": 0.6, "n": 9}
+    each = {"plain": interval, "screen": interval, "screen minus first": interval}
+    one = {"ways": ["plain", "screen"], "edits": 9, "portraits": 3, "prompts": ["a", "b"]}
+    one |= dict.fromkeys(("hit", "leak", "identity"), each)
+    text = figures({"judges_by_count": {"counts": {"10": one, "20": one}}}, {})
+    assert "| 20 | plain definition, 9 edits | 0.500 | 0.500 | 0.500 |" in text
+    assert text.count("| | screened − plain definition | +0.500 (+0.400 to +0.600) |") == 2
+    assert "3 portraits" in text

@@ -61,7 +61,7 @@ def test_a_ratio_counts_only_beside_a_plain_time_like_the_official_one() -> None
     assert speed_steps.ratio_counts(4.2 * 0.81, 4.2)
     assert not speed_steps.ratio_counts(2.3, 4.2)
     case = {"median": 2.0, "peak_memory_gb": 2.0}
-    found = {"multiply_adds_a_second": {"float32": 100.0, "bfloat16": 300.0}}
+    found: dict[str, object] = {"multiply_adds_a_second": {}}
     fast = found | {"steps": {"plain": {"median": 9.0, "peak_memory_gb": 7.5}, "ours float32": case}}
     assert not any("times faster" in line for line in speed_steps.report(fast))
     assert any("no ratio" in line for line in speed_steps.report(fast))
@@ -98,3 +98,15 @@ def test_both_kinds_of_clip_are_timed_and_say_the_same(monkeypatch: pytest.Monke
     assert 0.9 < found["cosine"]["ours bfloat16"]["least"] < 1
     lines = speed_steps.report({"clip": found, "multiply_adds_a_second": {}})
     assert sum("published" in line for line in lines) == 4
+
+
+def test_the_work_of_a_direction_without_a_bank_is_that_of_its_passes() -> None:
+    how = {"num_samples": 50, "sketch": 32, "num_directions": 8, "num_differences": 4, "most": 64, "candidates": 1.5}
+    found = {"preset": how, "num_channels": 20, "channel_base": 16384}
+    one = speed_steps.multiply_adds(256, channel_base=16384) + speed_steps.CLIP_MULTIPLY_ADDS
+    assert speed_steps.no_bank_work(found) == pytest.approx((64 + 50 * 11 + 2 * 4 * 30) * one)
+    case = {**found, "seconds": 150.0, "next_text_seconds": 70.0}
+    rates = {"no-bank": {"bfloat16": 300.0}}
+    (line,) = speed_steps.report({"no-bank": {"bfloat16": case}, "multiply_adds_a_second": rates})
+    assert "150 s (goal: under 120)" in line
+    assert "300·10⁹" in line
