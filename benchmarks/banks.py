@@ -102,7 +102,10 @@ class Banks:
 
     @cached_property
     def found(self) -> dict[str, Any]:
-        """What each way without the bank finds: relevances of all texts by its name, [P, T], and what it took."""
+        """What each way without the bank finds: relevances of all texts by its name, [P, T], and what it took.
+
+        Without a bank they are found for each number of channels wanted, since few more than those are candidates.
+        """
         out: dict[str, Any] = {}
         for name, screen in (("screened", self.screen), ("none", self.none)):
             columns, taken, seconds = [], [], []
@@ -116,6 +119,10 @@ class Banks:
                 print(f"{name}: {len(taken)} of {len(self.shifts)} texts, {differences} differences", flush=True)
             out[name] = torch.stack(columns, dim=1)
             out[f"{name}_taken"], out[f"{name}_seconds"] = taken, seconds
+        out["none"] = {
+            count: torch.stack([refined(self.none, shift, count)[0] for shift in self.shifts], dim=1)
+            for count in COUNTS
+        }
         out["sketch"] = self.screen.bank().effects @ self.shifts.t()
         out["first"] = torch.stack([self.screen.first_order(shift)[0] for shift in self.shifts], dim=1)
         return out
@@ -254,12 +261,20 @@ def rank_of_the_best(found: Tensor, exact: Tensor, count: int) -> float:
     return rank_correlation(found.gather(0, best), exact.gather(0, best))
 
 
-def compared(found: Tensor, exact: Tensor) -> dict[str, Any]:
-    """Overlap for each number of channels, and the rank correlation."""
-    return {
-        "overlap": {str(count): round(overlap(found, exact, count), 4) for count in COUNTS},
-        "rank_correlation": round(rank_correlation(found, exact), 4),
+Found = Tensor | dict[int, Tensor]
+"""Relevances [P, T], or those for each number of channels wanted."""
+
+
+def compared(found: Found, exact: Tensor) -> dict[str, Any]:
+    """Overlap and rank correlation of the best for each number of channels, and the rank correlation of all."""
+    for_each = found if isinstance(found, dict) else dict.fromkeys(COUNTS, found)
+    out: dict[str, Any] = {
+        "overlap": {str(count): round(overlap(for_each[count], exact, count), 4) for count in COUNTS},
+        "rank_of_the_best": {str(k): round(rank_of_the_best(for_each[k], exact, k), 4) for k in COUNTS},
     }
+    if isinstance(found, Tensor):
+        out["rank_correlation"] = round(rank_correlation(found, exact), 4)
+    return out
 
 
 def adaptive(units: Tensor, exact: Tensor, shifts: Tensor) -> list[dict[str, Any]]:
@@ -365,8 +380,8 @@ def given_stage(banks: Banks, *, tell: Callable[[str], None] = print) -> dict[st
     return found
 
 
-def refined(screen: Screen, shift: Tensor) -> tuple[Tensor, int]:
-    """Relevances for 50 channels wanted, [P], and how many differences they took."""
+def refined(screen: Screen, shift: Tensor, wanted: int | None = None) -> tuple[Tensor, int]:
+    """Relevances for so many channels wanted (`WANTED`), [P], and how many differences they took."""
     taken, measure = 0, screen._differences_of
 
     def counted(rows: Tensor, start: int, end: int) -> Tensor:
@@ -376,7 +391,7 @@ def refined(screen: Screen, shift: Tensor) -> tuple[Tensor, int]:
 
     screen._differences_of = counted  # type: ignore[method-assign]
     try:
-        return screen.relevance(shift, num_channels=WANTED), taken
+        return screen.relevance(shift, num_channels=wanted or WANTED), taken
     finally:
         screen._differences_of = measure  # type: ignore[method-assign]
 
@@ -401,14 +416,10 @@ def plain_stage(banks: Banks, *, tell: Callable[[str], None] = print) -> dict[st
         tell(f"plain: {sum(len(rows) for rows in effects)} of {len(rows)} channels at all samples")
     plain = torch.zeros_like(exact)
     plain[rows] = torch.cat(effects) @ shifts.t()
-    all_ways = {"bank": exact} | {name: ways[name] for name in WAYS}
+    told = {"bank": compared(exact, plain)} | {name: compared(ways[name], plain) for name in WAYS}
     return {
         "channels": len(rows), "prompts": banks.prompts, "bank_info": bank.info,
-        "overlap": {name: compared(found, plain)["overlap"] for name, found in all_ways.items()},
-        "rank_of_the_best": {
-            name: {str(count): round(rank_of_the_best(found, plain, count), 4) for count in COUNTS}
-            for name, found in all_ways.items()
-        },
+        **{figure: {name: one[figure] for name, one in told.items()} for figure in ("overlap", "rank_of_the_best")},
         "recall_at_50": [_recall(ways["first"], plain, WANTED, m) for m in AMONG],
     }  # fmt: skip
 
@@ -420,7 +431,7 @@ def adaptive_stage(banks: Banks, *, num: int = 40, samples: int = 48) -> dict[st
     picked = [prober.channels[row : row + 1] for row in rows.tolist()]
     units = torch.cat([prober.differences(channel, samples) for channel in picked])
     exact = units.mean(dim=1) @ banks.shifts.t()
-    left_out = ("overlap", "rank_correlation")
+    left_out = ("overlap", "rank_of_the_best", "rank_correlation")
     told = [
         {name: value for name, value in row.items() if name not in left_out}
         for row in adaptive(units, exact, banks.shifts)

@@ -106,7 +106,8 @@ nothing was trained on:
 |---|---|---|---|---|
 {rows}
 
-k columns: share of the k channels that both select, 50 wanted (goal of a screened text at 50: 0.95). The domain's bank
+k columns: share of the k channels that both select (goal of a screened text at 50: 0.95), 50 wanted of a screened text,
+k without a bank. The domain's bank
 is {_bank(found["bank_info"])}. Of the plain
 best 50 there are, by slopes, {_recall(found)}.
 
