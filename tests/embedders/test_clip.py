@@ -153,6 +153,18 @@ def test_an_autocast_shortens_no_pixels(folder: Path, clip_input: str):
     assert torch.equal(short, clip.preprocess(image))
 
 
+@pytest.mark.parametrize("clip_input", ["standard", "paper"])
+def test_gradients_pass_where_images_were_seen_without_before(folder: Path, clip_input: str):
+    """The resize's weights are kept; those first asked for in inference mode would take part in no gradient."""
+    clip = ClipEmbedder.from_pretrained(folder, clip_input=clip_input).double()
+    image = toy_image(37).double()  # a size of its own
+    with torch.inference_mode():
+        clip.embed_image(image)
+    clip.embed_image(image.requires_grad_(True))[0, 0].backward()
+    assert image.grad is not None
+    assert image.grad.abs().max() > 0
+
+
 def test_a_frozen_clip_stays_in_eval_mode_and_float32(clip: ClipEmbedder):
     assert not clip.model.training
     assert {p.dtype for p in clip.parameters()} == {torch.float32}

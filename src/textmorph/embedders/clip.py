@@ -230,6 +230,7 @@ class ClipEmbedder(nn.Module):
 
 
 @lru_cache(maxsize=16)
+@torch.inference_mode(mode=False)  # whoever asks first, gradients may pass through them later
 def _area_weights(source: int, target: int) -> Tensor:
     """Share of each source pixel in each target pixel, rows sum to 1; [target, source], float64."""
     edges = torch.arange(target + 1, dtype=torch.float64) * source / target
@@ -249,6 +250,7 @@ def area_resize(image: Tensor, size: int) -> Tensor:
 
 
 @lru_cache(maxsize=16)
+@torch.inference_mode(mode=False)
 def _bicubic_weights(source: int, target: int) -> Tensor:
     """Share of each source pixel in each target pixel by torch's antialiased bicubic resize, [target, source].
 
