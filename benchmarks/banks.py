@@ -470,6 +470,8 @@ def judged(
 ) -> dict[str, Any]:
     """Hit, leak and identity of edits by several ways, and paired differences of each with the first.
 
+    Their intervals are over portraits, as if these prompts were all there are, and over prompts.
+
     Args:
         ways: the plain definition, the domain's bank (auto), screened, without a bank.
         num_channels: that each edit moves; None lets automatic strength choose, as a user's edit does.
@@ -512,6 +514,7 @@ def judged(
         ]  # fmt: skip
         tables[choice] = joined(rows)
     groups = np.tile(np.arange(portraits), len(banks.tasks))
+    by_prompt = np.repeat(np.arange(len(banks.tasks)), portraits)
     edits = int(np.isfinite(tables[ways[0]]["hit"]).sum())
     out: dict[str, Any] = {
         "portraits": portraits, "prompts": banks.prompts, "bank": bank, "edits": edits, "ways": list(ways),
@@ -519,7 +522,9 @@ def judged(
     for name in ("hit", "leak", "identity"):
         out[name] = {choice: interval(table[name], groups) for choice, table in tables.items()}
         for choice in ways[1:]:
-            out[name][f"{choice} minus first"] = interval(tables[choice][name] - tables[ways[0]][name], groups)
+            difference = tables[choice][name] - tables[ways[0]][name]
+            out[name][f"{choice} minus first"] = interval(difference, groups)
+            out[name][f"{choice} minus first, over prompts"] = interval(difference, by_prompt)
     return out
 
 

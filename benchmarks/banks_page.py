@@ -164,6 +164,7 @@ in the mean, {found["bfloat16"]["cosine_least_tenth"]:.3f} for the least tenth):
 {rows}"""
 
 
+GOALS = ("hit", "leak", "identity")
 TITLES = {"plain": "plain definition", "auto": "the domain's bank", "screen": "screened", "none": "no bank"}
 
 
@@ -195,16 +196,23 @@ def _judged(found: Mapping[str, Any] | None) -> str:
     others = ways[1:]
     header = [TITLES[way] for way in ways] + [f"{TITLES[way]} − {TITLES[ways[0]]}" for way in others]
     rows = ["| | " + " | ".join(header) + " |", "|---" * (1 + len(header)) + "|"]
-    for name in ("hit", "leak", "identity"):
+    for name in GOALS:
         one = found[name]
         cells = [f"{one[way]['mean']:.3f}" for way in ways] + [_between(one[f"{way} minus first"]) for way in others]
         rows.append(f"| {name} | " + " | ".join(cells) + " |")
     table = "\n".join(rows)
+    over = "; ".join(
+        f"{TITLES[way]} " + ", ".join(_between(found[name][f"{way} minus first, over prompts"]) for name in GOALS)
+        for way in others
+    )
     return f"""Edits of {found["portraits"]} held-out portraits by {len(found["prompts"])} prompts ({found["edits"]} edits), seen by judges that no
 edit was found with. The domain's bank is {_bank(found["bank"])}.
-The differences are paired, with 95 % intervals (goal: within 0.02):
+The differences are paired, with 95 % intervals over portraits (goal: within 0.02):
 
-{table}"""
+{table}
+
+Each way found its channels for {len(found["prompts"])} texts, and what it happened to find for a text all portraits share. Intervals over
+prompts, of hit, leak and identity, tell what another dozen might have given: {over}."""
 
 
 def _bank(about: Mapping[str, Any]) -> str:
