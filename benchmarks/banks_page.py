@@ -175,10 +175,10 @@ def _by_count(found: Mapping[str, Any] | None) -> str:
     rows = []
     for count, one in found["counts"].items():
         first, *others = one["ways"]
-        cells = [f"{one[name][first]['mean']:.3f}" for name in ("hit", "leak", "identity")]
+        cells = [f"{one[name][first]['mean']:.3f}" for name in GOALS]
         rows.append(f"| {count} | {TITLES[first]}, {one['edits']} edits | " + " | ".join(cells) + " |")
         for way in others:
-            cells = [_between(one[name][f"{way} minus first"]) for name in ("hit", "leak", "identity")]
+            cells = [_between(one[name][f"{way} minus first"]) for name in GOALS]
             rows.append(f"| | {TITLES[way]} − {TITLES[first]} | " + " | ".join(cells) + " |")
     table = "\n".join(rows)
     return f"""With the number of channels given instead of chosen by automatic strength, {one["portraits"]} portraits and
