@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from .transposed import conv_transpose
+
 _TAPS = (0.25, 0.75, 0.75, 0.25)  # [1, 3, 3, 1], summing to 2: every second value under it is a zero in between
 _GAIN = math.sqrt(2)  # keeps the variance through the leaky ReLU
 _PART = 2**18  # values that stay in a core's cache between two passes over them
@@ -208,7 +210,7 @@ def upsample(image: Tensor) -> Tensor:
 
 def _conv(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, up: bool) -> Tensor:
     if up:
-        return _blur(F.conv_transpose2d(x, weight.transpose(0, 1), stride=2), bias)
+        return _blur(conv_transpose(x, weight), bias)
     return F.conv2d(x, weight, bias, padding=weight.shape[-1] // 2)
 
 
