@@ -74,7 +74,7 @@ class Screening:
     num_directions: int = 8
     candidates: float = 1.5
     most: int = 64
-    num_differences: int = 4
+    num_differences: int = 3
     tolerance: float | None = None
     defined_at: int = 100
 

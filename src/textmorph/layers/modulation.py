@@ -129,9 +129,8 @@ def modulated_to_rgb(x: Tensor, weight: Tensor, style: Tensor) -> Tensor:
     In the numbers of the weight, whatever an autocast says: bfloat16 has eight bits, and colours would show it.
     """
     with torch.autocast(x.device.type, enabled=False):
-        pixels = _nhwc(x).flatten(1, 2).to(weight.dtype)  # [B, HW, C]
         colours = weight[:, :, 0, 0] * style[:, None]  # [B, 3, C]
-        rgb = pixels @ colours.transpose(1, 2)  # [B, HW, 3]
+        rgb: Tensor = _Colours.apply(_nhwc(x).flatten(1, 2), colours)  # type: ignore[no-untyped-call]
     return _nchw(rgb.view(len(x), *x.shape[2:], -1))
 
 
@@ -212,6 +211,22 @@ def _conv(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, up: bool) ->
     if up:
         return _blur(conv_transpose(x, weight), bias)
     return F.conv2d(x, weight, bias, padding=weight.shape[-1] // 2)
+
+
+class _Colours(torch.autograd.Function):
+    """[B, P, C] pixels times colours [B, 3, C], in the numbers of the colours; the gradients in those of the pixels."""
+
+    @staticmethod
+    def forward(ctx: Any, pixels: Tensor, colours: Tensor) -> Tensor:
+        ctx.save_for_backward(pixels, colours)
+        return pixels.to(colours.dtype) @ colours.transpose(1, 2)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor | None]:
+        pixels, colours = ctx.saved_tensors
+        grad = grad.to(pixels.dtype)
+        of_colours = (grad.transpose(1, 2) @ pixels).to(colours.dtype) if ctx.needs_input_grad[1] else None
+        return grad @ colours.to(pixels.dtype), of_colours
 
 
 def _blur(x: Tensor, bias: Tensor | None = None) -> Tensor:
