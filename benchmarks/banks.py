@@ -42,6 +42,7 @@ from .machine import about_run
 RUNS = Path("runs/benchmarks/banks")
 RESULTS = Path("benchmarks/results/banks.json")
 JUDGED = ("plain", "auto", "screen", "none")
+FIGURES = ("hit", "leak", "identity")
 STAGES = ("times", "given", "plain", "adaptive", "judges", "judges_by_count")
 WAYS = ("sketch", "first", "screened", "none")
 """To do without a bank: for all texts by gradients; for each by gradients; raced; as a user without a bank has it."""
@@ -172,12 +173,24 @@ class Banks:
 
     def lend_screen(self) -> None:
         """Let edits with `--bank screen` take this screen: that of the bank's samples, with what it has measured."""
+        self._lend("screen", lambda theirs: self.screen)
+
+    def lend_draw(self, seed: int) -> None:
+        """Let edits with `--bank none` find their channels at the random samples of a seed; a user's are those of 0."""
+        self._lend("none", lambda theirs: self._drawn(theirs, seed))
+
+    def _drawn(self, theirs: Screen, seed: int) -> Screen:
+        same = {name: theirs.plan[name] for name in ("truncation", "max_resolution", "to_rgb")}
+        return Screen(self.generator, self.embedder, theirs.screening, seed=seed, autocast=self.short, **same)
+
+    def _lend(self, preset: str, make: Callable[[Screen], Screen]) -> None:
+        """Put a screen in the place of that which edits with a preset would make."""
         options = {name: self.options[name] for name in ("max_resolution", "to_rgb")}
         options |= {"truncation": self.editor.domain.truncation, "precision": self.bank.info["autocast"] or "float32"}
         bank_choice._SCREENS.clear()
-        bank_choice.screen_for(self.generator, self.embedder, "screen", **options)
+        theirs = bank_choice.screen_for(self.generator, self.embedder, preset, **options)
         (key,) = bank_choice._SCREENS
-        bank_choice._SCREENS[key] = self.screen
+        bank_choice._SCREENS[key] = make(theirs)
 
     @property
     def _kept(self) -> Path:
@@ -466,6 +479,7 @@ def judged(
     ways: Sequence[str] = JUDGED,
     *,
     num_channels: int | None = None,
+    draws: int = 1,
     tell: Callable[[str], None] = print,
 ) -> dict[str, Any]:
     """Hit, leak and identity of edits by several ways, and paired differences of each with the first.
@@ -475,57 +489,100 @@ def judged(
     Args:
         ways: the plain definition, the domain's bank (auto), screened, without a bank.
         num_channels: that each edit moves; None lets automatic strength choose, as a user's edit does.
+        draws: how many times channels are found without a bank, each time at other samples, from seed 0 on; its
+            figures are means over them.
     """
-    from recipes.portraits.bundle import JUDGES
-    from recipes.portraits.report import load_attribute_judge
-    from textmorph import load_identity
+    from .edit_scores import interval
 
-    from .edit_run import Bench, Judges, Settings, run
-    from .edit_scores import interval, joined, judge_edits
-
-    domain, bank = banks.editor.domain, banks.bank.info
-    judges = Judges(
-        attributes=load_attribute_judge(), identity=load_identity(JUDGES / "identity.safetensors"),
-        witness=domain.witness,
-    )  # fmt: skip
-    tables: dict[str, dict[str, Any]] = {}
-    if "screen" in ways:
-        banks.lend_screen()
-    for choice in ways:
-        how = "auto" if choice == "plain" else choice
-        name = choice if num_channels is None else f"{choice}-{num_channels}"
-        settings = Settings(
-            portraits=portraits, tasks=tuple(task.key for task in banks.tasks), ways=("global",),
-            options={"global": {
-                "bank": how, "space": "s", "precision": bank["autocast"] or "float32",
-                **({} if num_channels is None else {"num_channels": num_channels}),
-            }},
-        )  # fmt: skip
-        editor = banks.plain_editor() if choice == "plain" else banks.editor
-        bench = Bench(editor=editor, judges=judges, settings=settings, folder=banks.folder / name)
-        parts = run(bench, say=lambda text, name=name: tell(f"{name}: {text}"))["global"]
-        base = bench.sitters.views["inverted"].attributes
-        rows = [
-            judge_edits(
-                TASKS[key], {name: column[:portraits] for name, column in base.items()}, part.attributes,
-                part.figures["inverted"], failed=part.failed,
-            )
-            for key, part in parts.items()
-        ]  # fmt: skip
-        tables[choice] = joined(rows)
+    judges = _judges(banks)
+    drawn = {
+        way: [
+            _judged_edits(banks, judges, way, portraits, num_channels=num_channels, draw=draw, tell=tell)
+            for draw in range(draws if way == "none" else 1)
+        ]
+        for way in ways
+    }
+    tables = {
+        way: {name: np.mean([table[name] for table in each], axis=0) for name in FIGURES} for way, each in drawn.items()
+    }
     groups = np.tile(np.arange(portraits), len(banks.tasks))
     by_prompt = np.repeat(np.arange(len(banks.tasks)), portraits)
     edits = int(np.isfinite(tables[ways[0]]["hit"]).sum())
     out: dict[str, Any] = {
-        "portraits": portraits, "prompts": banks.prompts, "bank": bank, "edits": edits, "ways": list(ways),
+        "portraits": portraits, "prompts": banks.prompts, "bank": banks.bank.info, "edits": edits, "ways": list(ways),
     }  # fmt: skip
-    for name in ("hit", "leak", "identity"):
-        out[name] = {choice: interval(table[name], groups) for choice, table in tables.items()}
-        for choice in ways[1:]:
-            difference = tables[choice][name] - tables[ways[0]][name]
-            out[name][f"{choice} minus first"] = interval(difference, groups)
-            out[name][f"{choice} minus first, over prompts"] = interval(difference, by_prompt)
+    for name in FIGURES:
+        out[name] = {way: interval(table[name], groups) for way, table in tables.items()}
+        for way in ways[1:]:
+            difference = tables[way][name] - tables[ways[0]][name]
+            out[name][f"{way} minus first"] = interval(difference, groups)
+            out[name][f"{way} minus first, over prompts"] = interval(difference, by_prompt)
+    if draws > 1:
+        first = tables[ways[0]]
+        out["draws"] = [
+            {name: interval(table[name] - first[name], groups) for name in FIGURES} for table in drawn.get("none", [])
+        ]
     return out
+
+
+def _judges(banks: Banks) -> Any:
+    """What no edit was found with."""
+    from recipes.portraits.bundle import JUDGES
+    from recipes.portraits.report import load_attribute_judge
+    from textmorph import load_identity
+
+    from .edit_run import Judges
+
+    return Judges(
+        attributes=load_attribute_judge(), identity=load_identity(JUDGES / "identity.safetensors"),
+        witness=banks.editor.domain.witness,
+    )  # fmt: skip
+
+
+def _judged_edits(
+    banks: Banks,
+    judges: Any,
+    way: str,
+    portraits: int,
+    *,
+    num_channels: int | None,
+    draw: int,
+    tell: Callable[[str], None],
+) -> dict[str, Any]:
+    """Figures of each edit by one way, a row for every prompt and portrait; the edits are kept in the folder.
+
+    Args:
+        draw: seed of the samples, where there is no bank.
+    """
+    from .edit_run import Bench, Settings, run
+    from .edit_scores import joined, judge_edits
+
+    name = way if num_channels is None else f"{way}-{num_channels}"
+    if way == "screen":
+        banks.lend_screen()
+    if way == "none":
+        banks.lend_draw(draw)
+        name += f"-draw-{draw}" if draw else ""
+    settings = Settings(
+        portraits=portraits, tasks=tuple(task.key for task in banks.tasks), ways=("global",),
+        options={"global": {
+            "bank": "auto" if way == "plain" else way, "space": "s",
+            "precision": banks.bank.info["autocast"] or "float32",
+            **({} if num_channels is None else {"num_channels": num_channels}),
+        }},
+    )  # fmt: skip
+    editor = banks.plain_editor() if way == "plain" else banks.editor
+    bench = Bench(editor=editor, judges=judges, settings=settings, folder=banks.folder / name)
+    parts = run(bench, say=lambda text: tell(f"{name}: {text}"))["global"]
+    base = bench.sitters.views["inverted"].attributes
+    rows = [
+        judge_edits(
+            TASKS[key], {name: column[:portraits] for name, column in base.items()}, part.attributes,
+            part.figures["inverted"], failed=part.failed,
+        )
+        for key, part in parts.items()
+    ]  # fmt: skip
+    return joined(rows)
 
 
 def judged_by_count(banks: Banks, portraits: int, ways: Sequence[str]) -> dict[str, Any]:
@@ -539,6 +596,7 @@ def main(words: Sequence[str] | None = None) -> None:
     add("--domain", default="portraits")
     add("--portraits", type=int, default=20, help="that edits are judged on (default: 20)")
     add("--judged", nargs="+", choices=JUDGED, default=list(JUDGED), help="ways to judge, against the first")
+    add("--draws", type=int, default=1, help="of the samples without a bank, over which judges' figures are means")
     add("--stages", nargs="+", choices=STAGES, default=list(STAGES))
     add("--texts", type=int, default=len(TASKS), help="prompts, spread over the list (default: all)")
     add("--threads", type=int, help="CPU threads (default: all cores)")
@@ -553,7 +611,7 @@ def main(words: Sequence[str] | None = None) -> None:
         "given": lambda: given_stage(banks),
         "plain": lambda: plain_stage(banks),
         "adaptive": lambda: adaptive_stage(banks),
-        "judges": lambda: judged(banks, arguments.portraits, arguments.judged),
+        "judges": lambda: judged(banks, arguments.portraits, arguments.judged, draws=arguments.draws),
         "judges_by_count": lambda: judged_by_count(banks, arguments.portraits, arguments.judged),
     }
     results: dict[str, Any] = json.loads(arguments.results.read_text()) if arguments.results.is_file() else {}

@@ -212,7 +212,18 @@ The differences are paired, with 95 % intervals over portraits (goal: within 0.0
 {table}
 
 Each way found its channels for {len(found["prompts"])} texts, and what it happened to find for a text all portraits share. Intervals over
-prompts, of hit, leak and identity, tell what another dozen might have given: {over}."""
+prompts, of hit, leak and identity, tell what another dozen might have given: {over}.{_draws(found)}"""
+
+
+def _draws(found: Mapping[str, Any]) -> str:
+    draws = found.get("draws", [])
+    if not draws:
+        return ""
+    each = "; ".join(", ".join(_between(one[name]) for name in GOALS) for one in draws)
+    return f"""
+
+Without a bank, channels were found {len(draws)} times, each time at other random samples; the table has means over them. Each by
+itself, less the plain definition, over portraits: {each}."""
 
 
 def _bank(about: Mapping[str, Any]) -> str:

@@ -11,6 +11,7 @@ from PIL import Image
 from torch.nn import functional as F
 
 from benchmarks import banks as B
+from textmorph import bank_choice
 from textmorph.channel_bank import build_bank
 from textmorph.domains import load_domain
 from textmorph.probing import unit_rows
@@ -123,7 +124,7 @@ def test_costs_are_counted_from_the_times_of_the_parts(monkeypatch: pytest.Monke
     assert found["exact"] == {"seconds": 100_000, "plain_over_this": 2}
     assert found["none"]["sketch"] == 64 * (1 + 8 * 2) + 64
     assert found["none"]["slopes"] == 64 * (1 + 2 * 2)
-    assert found["none"]["differences"] == 2 * 4 * 64 * 0.5
+    assert found["none"]["differences"] == 2 * 3 * 64 * 0.5
     parts = sum(found["none"][name] for name in ("sketch", "slopes", "differences"))
     assert found["none"]["first_text"] == parts - 64  # of one rendering
     assert found["none_bfloat16"]["first_text"] == found["none"]["first_text"] / 2
@@ -161,3 +162,20 @@ def test_judged_edits_are_screened_at_the_samples_of_the_bank(
     how = {"space": "s", "bank": "screen", "num_channels": 5, "strength": 1.0}
     banks.editor.edit(Image.new("RGB", (32, 32), "teal"), "purple hair", **how)
     assert banks.screen._differences
+
+
+def test_edits_without_a_bank_are_drawn_anew(domain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("textmorph.bank_choice._SCREENS", {})
+    banks = B.Banks(str(domain), tmp_path, num_texts=1)
+    how = {"space": "s", "bank": "none", "num_channels": 5, "strength": 1.0, "precision": "float32"}
+    seeds, pictures = [], []
+    for seed in (None, 0, 1):
+        if seed is not None:
+            banks.lend_draw(seed)
+        edited = banks.editor.edit(Image.new("RGB", (32, 32), "teal"), "purple hair", **how)
+        (screen,) = bank_choice._SCREENS.values()
+        seeds.append(screen.info["seed"])
+        pictures.append(edited.image)
+    assert seeds == [0, 0, 1]
+    assert torch.equal(pictures[0], pictures[1])
+    assert not torch.equal(pictures[1], pictures[2])

@@ -33,3 +33,17 @@ def test_edits_by_count_are_told_beside_the_definition() -> None:
     assert "| 20 | plain definition, 9 edits | 0.500 | 0.500 | 0.500 |" in text
     assert text.count("| | screened − plain definition | +0.500 (+0.400 to +0.600) |") == 2
     assert "3 portraits" in text
+
+
+def test_draws_without_a_bank_are_told_each() -> None:
+    interval = {"mean": 0.5, "low": 0.4, "high": 0.6, "n": 9}
+    each = {"plain": interval, "none": interval, "none minus first": interval}
+    each |= {"none minus first, over prompts": interval}
+    one = {"ways": ["plain", "none"], "edits": 9, "portraits": 3, "prompts": ["a", "b"], "bank": {"num_samples": 7}}
+    one |= dict.fromkeys(("hit", "leak", "identity"), each)
+    assert "times" not in figures({"judges_plain_none": one}, {})
+    other = {**interval, "mean": 0.25}
+    drawn = dict.fromkeys(("hit", "leak", "identity"), other)
+    text = figures({"judges_plain_none": one | {"draws": [drawn, drawn]}}, {})
+    assert "channels were found 2 times" in text
+    assert text.count("+0.250 (+0.400 to +0.600)") == 6
