@@ -268,6 +268,13 @@ def _large(found: Mapping[str, Any]) -> str:
             f"{long['plain float32']:.0f} ms ({passes['batch']} images of 256 px; cosine of the bfloat16 gradient with "
             f"the published one in float32 {passes['cosine']['ours bfloat16']['median']:.4f})."
         )
+    if "up" in found:
+        up = {name: [found["up"][name][way] * 1e3 for way in ("plain", "ours")] for name in ("1024", "256")}
+        lines.append(
+            f"The convolutions that double the resolution, up to 256 px, take {up['1024'][1]:.0f} ms an image of the 1024 px "
+            f"generator in bfloat16, oneDNN's {up['1024'][0]:.0f} ms; of a 256 px generator {up['256'][1]:.0f} and "
+            f"{up['256'][0]:.0f} ms ({found['up']['batch']} images at a time)."
+        )
     for precision, one in found.get("no-bank", {}).items():
         rate = found["multiply_adds_a_second"]["no-bank"][precision]
         lines.append(

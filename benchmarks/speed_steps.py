@@ -1,7 +1,7 @@
 """`python -m benchmarks.speed_steps`: an optimisation step and a channel probe at 1024 px, beside the plain procedure.
 
 Config-f generator and CLIP ViT-B/32 with random weights. Steps run in processes of their own, for the peak of memory;
-probes of both kinds run in one. Also the time of a direction without a bank at 256 px. Writes
+probes of both kinds run in one. Also the time of a direction without a bank at 256 px, and of single layers. Writes
 benchmarks/results/speed-steps-MACHINE.json, with the share of the machine's arithmetic that each takes.
 """
 
@@ -27,6 +27,7 @@ from torch.nn import functional as F
 
 from textmorph.files import write_bytes
 from textmorph.generators.stylegan2 import StyleGAN2, StyleGAN2Config
+from textmorph.layers.transposed import conv_transpose
 from textmorph.memory import keep_memory
 from textmorph.methods.latent_optimization import LatentOptimization
 from textmorph.probing import Prober, plan_bank
@@ -46,6 +47,9 @@ RULE = (
 GOALS = {"step_times_faster": 6.0, "step_memory_share": 1 / 3, "probe_times_faster": 4.0, "no_bank_seconds": 120.0}
 LAYERS = ("b8.conv1", "b32.conv1", "b128.conv0")
 """Whose channels are probed: the way up from the first is long, from the last short."""
+
+UP_FROM = (4, 8, 16, 32, 64, 128)
+"""Sides of features that are doubled on the way to 256 px."""
 
 
 def networks(resolution: int, *, channel_base: int = 32768) -> tuple[StyleGAN2, Sight]:
@@ -177,6 +181,31 @@ def clip_passes(arguments: argparse.Namespace) -> dict[str, Any]:
     return found
 
 
+def up_convolutions(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Seconds an image of the convolutions that double the resolution, up to 256 px, in bfloat16: oneDNN's, and ours.
+
+    Of a 1024 px generator, which is stopped there, and of one of 256 px, by the channels of their layers.
+    """
+    found: dict[str, Any] = {"batch": 4}
+    random = torch.Generator().manual_seed(0)
+    for name, channel_base in (("1024", 32768), ("256", arguments.channel_base)):
+        total = dict.fromkeys(("plain", "ours"), 0.0)
+        for side in UP_FROM:
+            inputs, outputs = (min(channel_base // one, 512) for one in (side, 2 * side))
+            x = torch.randn(found["batch"], inputs, side, side, generator=random).bfloat16()
+            x = x.contiguous(memory_format=torch.channels_last)
+            weight = torch.randn(outputs, inputs, 3, 3, generator=random).bfloat16()
+            ways = {
+                "plain": lambda x=x, w=weight: F.conv_transpose2d(x, w.transpose(0, 1), stride=2),
+                "ours": lambda x=x, w=weight: conv_transpose(x, w),
+            }
+            for way, run in ways.items():
+                with torch.inference_mode():
+                    total[way] += _timed(run, 4 * arguments.repeats)["median"] / found["batch"]
+        found[name] = total
+    return found
+
+
 def arithmetic(threads: int) -> dict[str, float]:
     """What the machine does at best: 10⁹ multiply-adds a second in a large matrix product."""
     rates = {}
@@ -219,6 +248,7 @@ WAYS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "probes": probes,
     "no-bank": no_bank,
     "clip": clip_passes,
+    "up": up_convolutions,
 }
 
 
@@ -272,6 +302,7 @@ PARTS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "probes": lambda arguments: _alone(arguments, "probes"),
     "no-bank": directions,
     "clip": lambda arguments: _alone(arguments, "clip"),
+    "up": lambda arguments: _alone(arguments, "up"),
 }
 
 
@@ -304,6 +335,9 @@ def report(found: dict[str, Any]) -> list[str]:
         if "ours" in name:
             plain = found["clip"][name.replace("ours", "plain")]["median"]
             lines.append(f"CLIP {name}: {case['median'] * 1e3:.0f} ms, published {plain * 1e3:.0f} ms")
+    for name in ("1024", "256") if "up" in found else ():
+        plain, ours = (found["up"][name][way] * 1e3 for way in ("plain", "ours"))
+        lines.append(f"up-convolutions to 256 px, {name} px generator: {ours:.0f} ms, oneDNN's {plain:.0f} ms")
     for name, case in found.get("no-bank", {}).items():
         rate = found["multiply_adds_a_second"]["no-bank"][name]
         lines.append(

@@ -100,6 +100,14 @@ def test_both_kinds_of_clip_are_timed_and_say_the_same(monkeypatch: pytest.Monke
     assert sum("published" in line for line in lines) == 4
 
 
+def test_both_kinds_of_up_convolutions_are_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speed_steps, "UP_FROM", (4,))
+    found = speed_steps.up_convolutions(argparse.Namespace(repeats=1, channel_base=1024))
+    assert all(found[size][way] > 0 for size in ("1024", "256") for way in KINDS)
+    lines = speed_steps.report({"up": found, "multiply_adds_a_second": {}})
+    assert sum("oneDNN" in line for line in lines) == 2
+
+
 def test_the_work_of_a_direction_without_a_bank_is_that_of_its_passes() -> None:
     how = {"num_samples": 50, "sketch": 32, "num_directions": 8, "num_differences": 4, "most": 64, "candidates": 1.5}
     found = {"preset": how, "num_channels": 20, "channel_base": 16384}

@@ -1,7 +1,7 @@
 """The transposed convolution that doubles the resolution of features, in short numbers on a CPU.
 
-oneDNN's own takes a CPU two to four times as long as the convolution of as much arithmetic in bfloat16, and its
-gradient, a convolution, does not. So the first is one matrix product and the sum of what overlaps (docs/banks.md).
+In bfloat16 oneDNN's own takes a CPU several times as long as a convolution of as much arithmetic (docs/banks.md); its
+gradient is a convolution and does not. So the first is one matrix product here, and the sum of what overlaps.
 """
 
 from __future__ import annotations
