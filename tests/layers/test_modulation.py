@@ -151,6 +151,33 @@ def test_colours_are_computed_in_full_precision_under_autocast() -> None:
     assert torch.equal(short, modulated_to_rgb(x.bfloat16().float(), weight, style))
 
 
+def test_the_gradients_of_colours_are_right_and_can_be_differentiated() -> None:
+    random = torch.Generator().manual_seed(0)
+    given = [torch.randn(2, 5, 3, 3), torch.randn(3, 5, 1, 1), torch.randn(2, 5)]
+    for tensor in given:
+        tensor.normal_(generator=random)
+    double = [tensor.double().requires_grad_(True) for tensor in given]
+    assert torch.autograd.gradcheck(modulated_to_rgb, double)
+    assert torch.autograd.gradgradcheck(modulated_to_rgb, double)
+
+
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16])
+def test_the_gradients_of_colours_of_short_features_are_close(kind: torch.dtype) -> None:
+    random = torch.Generator().manual_seed(0)
+    x = torch.randn(2, 8, 16, 16, generator=random).to(kind).requires_grad_(True)
+    weight = torch.randn(3, 8, 1, 1, generator=random)
+    style = torch.randn(2, 8, generator=random, requires_grad=True)
+    towards = torch.randn(2, 3, 16, 16, generator=random)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = torch.autograd.grad((modulated_to_rgb(x, weight, style) * towards).sum(), (x, style))
+    long = x.detach().float().requires_grad_(True)
+    expected = torch.autograd.grad((modulated_to_rgb(long, weight, style) * towards).sum(), (long, style))
+    assert found[0].dtype == kind
+    assert found[1].dtype == torch.float32
+    for short, exact in zip(found, expected, strict=True):
+        assert (short.float() - exact).abs().mean() < 0.01 * exact.std()
+
+
 def test_demodulation_gives_every_output_unit_variance() -> None:
     random = torch.Generator().manual_seed(0)
     weight, style = torch.randn(OUTPUTS, 64, 3, 3, generator=random), torch.randn(2, 64, generator=random)

@@ -214,7 +214,11 @@ def _conv(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, up: bool) ->
 
 
 class _Colours(torch.autograd.Function):
-    """[B, P, C] pixels times colours [B, 3, C], in the numbers of the colours; the gradients in those of the pixels."""
+    """Pixels [B, P, C] times colours [B, 3, C]: [B, P, 3], in the numbers of the colours.
+
+    The gradients of bfloat16 pixels are computed in bfloat16, to which they are rounded anyway; no float32 copy of the
+    pixels is kept for them.
+    """
 
     @staticmethod
     def forward(ctx: Any, pixels: Tensor, colours: Tensor) -> Tensor:
@@ -224,9 +228,12 @@ class _Colours(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor | None]:
         pixels, colours = ctx.saved_tensors
-        grad = grad.to(pixels.dtype)
-        of_colours = (grad.transpose(1, 2) @ pixels).to(colours.dtype) if ctx.needs_input_grad[1] else None
-        return grad @ colours.to(pixels.dtype), of_colours
+        kind = torch.bfloat16 if pixels.dtype is torch.bfloat16 else colours.dtype
+        grad = grad.to(kind)
+        of_pixels = (grad @ colours.to(kind)).to(pixels.dtype)
+        if not ctx.needs_input_grad[1]:
+            return of_pixels, None
+        return of_pixels, (grad.transpose(1, 2) @ pixels.to(kind)).to(colours.dtype)
 
 
 def _blur(x: Tensor, bias: Tensor | None = None) -> Tensor:
