@@ -64,9 +64,10 @@ class Banks:
 
     Args:
         num_texts: how many of the benchmark's prompts, spread over its list.
+        phrasing: which of the phrasings of each wish that nothing was trained on, from 0; see `Task.phrase`.
     """
 
-    def __init__(self, domain: str, folder: Path, *, num_texts: int = len(TASKS)) -> None:
+    def __init__(self, domain: str, folder: Path, *, num_texts: int = len(TASKS), phrasing: int = 0) -> None:
         self.editor = Editor.from_pretrained(domain, device="cpu")
         self.generator, self.embedder = self.editor.generator, self.editor.embedder
         if self.editor.domain.bank is None:
@@ -79,7 +80,8 @@ class Banks:
         tasks = list(TASKS.values())
         rows = np.linspace(0, len(tasks) - 1, num_texts).round().astype(int)
         self.tasks = [tasks[row] for row in rows]
-        self.prompts = [task.prompt("withheld") for task in self.tasks]
+        self.phrasing = phrasing
+        self.prompts = [task.prompt("withheld", phrasing) for task in self.tasks]
         with torch.inference_mode():
             shifts = [
                 text_shift(self.embedder, neutral=neutral, target=prompt, templates=templates)
@@ -136,19 +138,34 @@ class Banks:
     def plain_bank(self) -> ChannelBank:
         """The bank of the plain definition, of the channels whose differences are known at all samples.
 
-        Of the others it knows nothing; `plain_stage` takes care of all that may be among the best.
+        Of the others it knows nothing; those that may be among the best of the texts are measured first: their best 100
+        by the domain's bank here, and by the screening in `plain_stage`.
         """
+        exact = self.bank.effects.float() @ self.shifts.t()
+        self.measure(torch.cat([best_rows(rows) for rows in exact.t()]))
         screen, bank = self.screen, self.bank
         num, turn = int(bank.info["num_samples"]), screen.prober.turn
         starts, channels = range(0, num, turn), bank.channels.tolist()
         there = [row for row, one in enumerate(channels) if all((one, s) in screen._differences for s in starts)]
-        if len(there) < WANTED:
-            raise SystemExit("run the stage 'plain' first: the plain definition is known of too few channels")
         mean = torch.zeros(bank.effects.shape)
         for row in there:
             mean[row] = torch.cat([screen._differences[channels[row], start] for start in starts]).mean(dim=0)
         info = {name: value for name, value in bank.info.items() if name != "mean_samples"} | {"tolerance": None}
         return ChannelBank(unit_rows(mean), mean.norm(dim=1), bank.channels, bank.channel_mean, bank.channel_std, info)
+
+    def measure(self, rows: Tensor, *, tell: Callable[[str], None] = print) -> Tensor:
+        """Effects of channels by the plain definition, of all samples; rows in their order, each once: [G, D]."""
+        rows, known = rows.unique(), len(self.screen._differences)
+        num, turn = int(self.bank.info["num_samples"]), self.screen.prober.turn
+        effects: list[Tensor] = []
+        for part in torch.split(rows, 64):
+            turns = [self.screen._differences_of(part, start, min(start + turn, num)) for start in range(0, num, turn)]
+            effects.append(unit_rows(torch.cat(turns, dim=1).mean(dim=1)))
+            if len(self.screen._differences) > known:
+                known = len(self.screen._differences)
+                self._keep()
+            tell(f"plain: {sum(map(len, effects))} of {len(rows)} channels at all samples")
+        return torch.cat(effects)
 
     def plain_editor(self) -> Editor:
         """The editor with that bank in place of the domain's."""
@@ -393,6 +410,11 @@ def given_stage(banks: Banks, *, tell: Callable[[str], None] = print) -> dict[st
     return found
 
 
+def best_rows(relevance: Tensor) -> Tensor:
+    """Rows of the channels that may be among the best `WANTED` of a text by another measurement, of relevances [P]."""
+    return relevance.abs().topk(min(2 * WANTED, len(relevance))).indices
+
+
 def refined(screen: Screen, shift: Tensor, wanted: int | None = None) -> tuple[Tensor, int]:
     """Relevances for so many channels wanted (`WANTED`), [P], and how many differences they took."""
     taken, measure = 0, screen._differences_of
@@ -414,21 +436,11 @@ def plain_stage(banks: Banks, *, tell: Callable[[str], None] = print) -> dict[st
 
     Taken for the channels that may be among the best 50 of a text: its best 100, by the bank or by the screening.
     """
-    bank, screen, shifts, ways = banks.bank, banks.screen, banks.shifts, banks.found
+    bank, shifts, ways = banks.bank, banks.shifts, banks.found
     exact = bank.effects.float() @ shifts.t()
-    picked = [
-        rows.abs().topk(min(2 * WANTED, len(rows))).indices for way in (exact, ways["screened"]) for rows in way.t()
-    ]
-    rows = torch.tensor(sorted(set(torch.cat(picked).tolist())))
-    num, turn = int(bank.info["num_samples"]), screen.prober.turn
-    effects = []
-    for part in torch.split(rows, 64):
-        turns = [screen._differences_of(part, start, min(start + turn, num)) for start in range(0, num, turn)]
-        effects.append(unit_rows(torch.cat(turns, dim=1).mean(dim=1)))
-        banks._keep()
-        tell(f"plain: {sum(len(rows) for rows in effects)} of {len(rows)} channels at all samples")
+    rows = torch.cat([best_rows(rows) for way in (exact, ways["screened"]) for rows in way.t()]).unique()
     plain = torch.zeros_like(exact)
-    plain[rows] = torch.cat(effects) @ shifts.t()
+    plain[rows] = banks.measure(rows, tell=tell) @ shifts.t()
     told = {"bank": compared(exact, plain)} | {name: compared(ways[name], plain) for name in WAYS}
     return {
         "channels": len(rows), "prompts": banks.prompts, "bank_info": bank.info,
@@ -507,9 +519,10 @@ def judged(
     }
     groups = np.tile(np.arange(portraits), len(banks.tasks))
     by_prompt = np.repeat(np.arange(len(banks.tasks)), portraits)
-    edits = int(np.isfinite(tables[ways[0]]["hit"]).sum())
+    counted = np.isfinite(tables[ways[0]]["hit"]).reshape(len(banks.tasks), portraits).sum(axis=1)
     out: dict[str, Any] = {
-        "portraits": portraits, "prompts": banks.prompts, "bank": banks.bank.info, "edits": edits, "ways": list(ways),
+        "portraits": portraits, "prompts": banks.prompts, "phrasing": banks.phrasing, "bank": banks.bank.info,
+        "edits": int(counted.sum()), "edits_by_prompt": counted.tolist(), "ways": list(ways),
     }  # fmt: skip
     for name in FIGURES:
         out[name] = {way: interval(table[name], groups) for way, table in tables.items()}
@@ -517,6 +530,8 @@ def judged(
             difference = tables[way][name] - tables[ways[0]][name]
             out[name][f"{way} minus first"] = interval(difference, groups)
             out[name][f"{way} minus first, over prompts"] = interval(difference, by_prompt)
+            each = np.split(difference, len(banks.tasks))
+            out[name][f"{way} minus first, by prompt"] = [interval(one)["mean"] for one in each]
     if draws > 1:
         first = tables[ways[0]]
         out["draws"] = [
@@ -558,13 +573,14 @@ def _judged_edits(
     from .edit_scores import joined, judge_edits
 
     name = way if num_channels is None else f"{way}-{num_channels}"
+    name += f"-phrasing-{banks.phrasing}" if banks.phrasing else ""
     if way == "screen":
         banks.lend_screen()
     if way == "none":
         banks.lend_draw(draw)
         name += f"-draw-{draw}" if draw else ""
     settings = Settings(
-        portraits=portraits, tasks=tuple(task.key for task in banks.tasks), ways=("global",),
+        portraits=portraits, tasks=tuple(task.key for task in banks.tasks), ways=("global",), phrasing=banks.phrasing,
         options={"global": {
             "bank": "auto" if way == "plain" else way, "space": "s",
             "precision": banks.bank.info["autocast"] or "float32",
@@ -596,6 +612,13 @@ def main(words: Sequence[str] | None = None) -> None:
     add("--domain", default="portraits")
     add("--portraits", type=int, default=20, help="that edits are judged on (default: 20)")
     add("--judged", nargs="+", choices=JUDGED, default=list(JUDGED), help="ways to judge, against the first")
+    add(
+        "--phrasing",
+        type=int,
+        choices=(0, 1),
+        default=0,
+        help="which of a wish's phrasings, from 0: of the judges (default: 0)",
+    )
     add("--draws", type=int, default=1, help="of the samples without a bank, over which judges' figures are means")
     add("--stages", nargs="+", choices=STAGES, default=list(STAGES))
     add("--texts", type=int, default=len(TASKS), help="prompts, spread over the list (default: all)")
@@ -605,7 +628,7 @@ def main(words: Sequence[str] | None = None) -> None:
     arguments = parser.parse_args(words)
     keep_memory()
     torch.set_num_threads(arguments.threads or os.cpu_count() or 1)
-    banks = Banks(arguments.domain, arguments.folder, num_texts=arguments.texts)
+    banks = Banks(arguments.domain, arguments.folder, num_texts=arguments.texts, phrasing=arguments.phrasing)
     stages: dict[str, Callable[[], dict[str, Any]]] = {
         "times": lambda: times_stage(banks),
         "given": lambda: given_stage(banks),
@@ -618,6 +641,7 @@ def main(words: Sequence[str] | None = None) -> None:
     for stage in arguments.stages:
         found = stages[stage]()
         name = "_".join([stage, *arguments.judged]) if stage == "judges" else stage  # each choice of ways for itself
+        name += f"_phrasing_{arguments.phrasing}" if arguments.phrasing else ""
         results[name] = {"about": about_run(), "generator": fingerprint(banks.generator), **found}
         if stage in ("times", "given") and (timed := results.get("times")):
             timed["costs"] = costs(timed["seconds"], timed["channels"], results.get("given"))

@@ -47,7 +47,7 @@ def make_results(bench: Bench, parts: Parts) -> dict[str, Any]:
                 for name, found in part.stamp["fingerprints"].items()
             },
         },
-        "tasks": {key: asdict(TASKS[key]) | {"prompt": TASKS[key].prompt(settings.split)} for key in settings.tasks},
+        "tasks": {key: asdict(TASKS[key]) | {"prompt": settings.prompt(TASKS[key])} for key in settings.tasks},
         "portraits": {
             "set": "test", "first": settings.first, "count": settings.portraits,
             "judge_right_on_originals": judge_right(sitters.cols, sitters.views["original"].attributes),

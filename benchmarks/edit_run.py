@@ -102,6 +102,7 @@ class Settings:
         optimize_steps, optimize_patience: of latent optimisation; None takes the domain's, or the method's own.
         refine: optimisation steps after the encoder.
         seed: of methods and captions.
+        split, phrasing: which of a task's phrasings is its prompt, see `Task.phrase`.
         options: method → further options.
     """
 
@@ -116,7 +117,12 @@ class Settings:
     refine: int = 0
     seed: int = 0
     split: str = "withheld"
+    phrasing: int = 0
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def prompt(self, task: Task) -> str:
+        """What is asked for, in words."""
+        return task.prompt(self.split, self.phrasing)
 
     def count(self, way: str) -> int:
         """Portraits that a way edits."""
@@ -344,7 +350,7 @@ class Bench:
         return {
             "way": asdict(WAYS[way]),
             "task": asdict(task),
-            "prompt": task.prompt(settings.split),
+            "prompt": settings.prompt(task),
             "first": settings.first,
             "portraits": settings.count(way),
             "refine": settings.refine,
@@ -369,7 +375,12 @@ class Bench:
         options = {"seed": self.settings.seed, **WAYS[way].options, **self.settings.method_options(method)}
         if neutral is not None:
             options["neutral"] = neutral
-        return self.editor.plan(task.prompt(self.settings.split), method=method, refine=self.settings.refine, **options)
+        return self.editor.plan(
+            self.settings.prompt(task),
+            method=method,
+            refine=self.settings.refine,
+            **options,
+        )
 
     def _edit(self, way: str, task: Task, num: int) -> tuple[Tensor, list[dict[str, Any]], list[str | None]]:
         """The edited pictures, what each took, and the neutral texts."""
@@ -443,7 +454,7 @@ class Bench:
         before, were = self.sitters.images[base][:num], self.sitters.views[base]
         gain = np.full(num, np.nan)
         if self.judges.witness is not None and view.seen is not None and were.seen is not None:
-            prompt = task.prompt(self.settings.split)
+            prompt = self.settings.prompt(task)
             text = text_embedding(self.judges.witness, prompt, templates=self.editor.domain.sentences).to(view.seen)
             gain = ((view.seen - were.seen[:num]) @ text).double().cpu().numpy()
         return {

@@ -47,14 +47,14 @@ class Task:
         """Says of a portrait whether it has what is asked for."""
         return value_predicate(self.attribute, self.value)
 
-    def phrase(self, split: str) -> Phrase:
-        """The first phrasing of a split ("train" or "withheld"), in the order of the recipe; wishes are left out."""
+    def phrase(self, split: str, number: int = 0) -> Phrase:
+        """A phrasing of a split ("train" or "withheld"), in the order of the recipe from 0; wishes are left out."""
         phrases = PHRASES[self.attribute][self.value]
-        return next(p for p in phrases if p.split == split and p.form in FRAMES)
+        return [p for p in phrases if p.split == split and p.form in FRAMES][number]
 
-    def prompt(self, split: str = "withheld") -> str:
+    def prompt(self, split: str = "withheld", number: int = 0) -> str:
         """The phrase in a sentence."""
-        phrase = self.phrase(split)
+        phrase = self.phrase(split, number)
         return re.sub(r"\ba (?=[aeiou])", "an ", FRAMES[phrase.form].replace("{}", phrase.text))
 
 

@@ -75,8 +75,12 @@ def test_a_screening_of_every_channel_finds_what_the_bank_of_its_samples_finds(d
     channels = len(banks.bank.channels)
     assert 8 * channels <= found["differences"]["least"] <= found["differences"]["most"] <= 12 * channels
     assert len(found["none_seconds"]) == 3
-    with pytest.raises(SystemExit, match="run the stage 'plain' first"):
-        B.Banks(str(domain), tmp_path / "other", num_texts=1).plain_bank()
+    other = B.Banks(str(domain), tmp_path / "other", num_texts=1, phrasing=1)
+    assert other.prompts == ["a person with purple colored hair"] != banks.prompts[:1]
+    measured = other.plain_bank()  # what its text needs, without a stage before
+    assert set(B.best_rows(banks.bank.effects @ other.shifts[0]).tolist()) == set(
+        measured.consistency.nonzero().flatten().tolist()
+    )
     plain = json.loads(json.dumps(B.plain_stage(banks, tell=told.append)))
     whole = build_bank(banks.generator, banks.embedder, num_samples=12, num_statistics=64)
     units = whole.effects @ banks.shifts.t()
