@@ -7,10 +7,13 @@ Reads benchmarks/results/banks.json and the newest speed-steps-*.json; what was 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from .edit_scores import interval
 from .speed_steps import CLIP_MULTIPLY_ADDS, multiply_adds, no_bank_work
 
 PAGE = Path("docs/banks.md")
@@ -29,7 +32,7 @@ def figures(banks: Mapping[str, Any], steps: Mapping[str, Any]) -> str:
     judged = [
         _judged(banks[name]) for name in sorted(banks) if name.startswith("judges_") and "counts" not in banks[name]
     ]
-    judged = [*(judged or [_judged(None)]), _by_count(banks.get("judges_by_count"))]
+    judged = [*(judged or [_judged(None)]), *_pooled(banks), _by_count(banks.get("judges_by_count"))]
     return "\n\n".join([*parts, *judged, _large(steps)])
 
 
@@ -205,7 +208,10 @@ def _judged(found: Mapping[str, Any] | None) -> str:
         f"{TITLES[way]} " + ", ".join(_between(found[name][f"{way} minus first, over prompts"]) for name in GOALS)
         for way in others
     )
-    return f"""Edits of {found["portraits"]} held-out portraits by {len(found["prompts"])} prompts ({found["edits"]} edits), seen by judges that no
+    prompts = f"{len(found['prompts'])} prompts" + (
+        ", other words for the same wishes" if found.get("phrasing") else ""
+    )
+    return f"""Edits of {found["portraits"]} held-out portraits by {prompts} ({found["edits"]} edits), seen by judges that no
 edit was found with. The domain's bank is {_bank(found["bank"])}.
 The differences are paired, with 95 % intervals over portraits (goal: within 0.02):
 
@@ -213,6 +219,31 @@ The differences are paired, with 95 % intervals over portraits (goal: within 0.0
 
 Each way found its channels for {len(found["prompts"])} texts, and what it happened to find for a text all portraits share. Intervals over
 prompts, of hit, leak and identity, tell what another dozen might have given: {over}.{_draws(found)}"""
+
+
+def _pooled(banks: Mapping[str, Any]) -> list[str]:
+    """Differences over all prompts of several phrasings, a wish being drawn with all of them; nothing for only one."""
+    tables = [banks[name] for name in sorted(banks) if name.startswith("judges_") and "edits_by_prompt" in banks[name]]
+    ways = [way for way in tables[0]["ways"][1:] if all(way in one["ways"][1:] for one in tables)] if tables else []
+    if len({one["phrasing"] for one in tables}) < 2 or len({one["ways"][0] for one in tables}) > 1:
+        return []
+    prompts = sum(len(one["prompts"]) for one in tables)
+    edits = sum(one["edits"] for one in tables)
+    told = []
+    for way in ways:
+        cells = [_between(_over_wishes(tables, name, f"{way} minus first, by prompt")) for name in GOALS]
+        told.append(f"{TITLES[way]} " + ", ".join(f"{name} {cell}" for name, cell in zip(GOALS, cells, strict=True)))
+    return [
+        f"Over these {prompts} prompts together ({edits} edits), less the {TITLES[tables[0]['ways'][0]]}, with intervals over "
+        f"wishes: {'; '.join(told)}."
+    ]
+
+
+def _over_wishes(tables: Sequence[Mapping[str, Any]], name: str, difference: str) -> dict[str, Any]:
+    values = [mean for one in tables for mean in one[name][difference]]
+    edits = [num for one in tables for num in one["edits_by_prompt"]]
+    wishes = [wish for one in tables for wish in range(len(one["prompts"]))]
+    return interval(np.repeat(np.array(values, dtype=float), edits), np.repeat(wishes, edits))
 
 
 def _draws(found: Mapping[str, Any]) -> str:
