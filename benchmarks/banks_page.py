@@ -211,8 +211,9 @@ def _judged(found: Mapping[str, Any] | None) -> str:
     prompts = f"{len(found['prompts'])} prompts" + (
         ", other words for the same wishes" if found.get("phrasing") else ""
     )
+    which = f" The domain's bank is {_bank(found['bank'])}." if "auto" in ways else ""
     return f"""Edits of {found["portraits"]} held-out portraits by {prompts} ({found["edits"]} edits), seen by judges that no
-edit was found with. The domain's bank is {_bank(found["bank"])}.
+edit was found with.{which}
 The differences are paired, with 95 % intervals over portraits (goal: within 0.02):
 
 {table}
