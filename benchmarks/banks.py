@@ -212,8 +212,7 @@ class Banks:
     @property
     def _kept(self) -> Path:
         """Of the same measurements by the same numbers; after a change of the code that measures, remove it."""
-        made = json.dumps(self.screen.info, sort_keys=True).encode()
-        return self.folder / f"differences-{hashlib.sha256(made).hexdigest()[:16]}.safetensors"
+        return self.folder / f"differences-{_hashed(self.screen.info)}.safetensors"
 
     def times(self, repeats: int = 3) -> dict[str, Any]:
         """Seconds of the parts that every way is made of, on this machine as it is now."""
@@ -250,6 +249,11 @@ class Banks:
             found[name] = {"median": float(np.median(seconds)), "fastest": min(seconds), "slowest": max(seconds)}
             print(name, found[name], flush=True)
         return found
+
+
+def _hashed(made: dict[str, Any]) -> str:
+    """A name for how something was made."""
+    return hashlib.sha256(json.dumps(made, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _exact(prober: Prober, some: Sequence[Tensor]) -> Callable[[], Any]:
@@ -579,6 +583,8 @@ def _judged_edits(
     if way == "none":
         banks.lend_draw(draw)
         name += f"-draw-{draw}" if draw else ""
+    if way in PRESETS:  # which parts do not tell
+        name += f"-{_hashed(asdict(PRESETS[way]))}"
     settings = Settings(
         portraits=portraits, tasks=tuple(task.key for task in banks.tasks), ways=("global",), phrasing=banks.phrasing,
         options={"global": {

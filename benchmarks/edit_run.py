@@ -375,12 +375,7 @@ class Bench:
         options = {"seed": self.settings.seed, **WAYS[way].options, **self.settings.method_options(method)}
         if neutral is not None:
             options["neutral"] = neutral
-        return self.editor.plan(
-            self.settings.prompt(task),
-            method=method,
-            refine=self.settings.refine,
-            **options,
-        )
+        return self.editor.plan(self.settings.prompt(task), method=method, refine=self.settings.refine, **options)
 
     def _edit(self, way: str, task: Task, num: int) -> tuple[Tensor, list[dict[str, Any]], list[str | None]]:
         """The edited pictures, what each took, and the neutral texts."""
