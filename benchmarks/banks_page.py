@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from .banks import FIGURES
 from .edit_scores import interval
 from .speed_steps import CLIP_MULTIPLY_ADDS, multiply_adds, no_bank_work
 
@@ -167,7 +168,6 @@ in the mean, {found["bfloat16"]["cosine_least_tenth"]:.3f} for the least tenth):
 {rows}"""
 
 
-GOALS = ("hit", "leak", "identity")
 TITLES = {"plain": "plain definition", "auto": "the domain's bank", "screen": "screened", "none": "no bank"}
 
 
@@ -178,10 +178,10 @@ def _by_count(found: Mapping[str, Any] | None) -> str:
     rows = []
     for count, one in found["counts"].items():
         first, *others = one["ways"]
-        cells = [f"{one[name][first]['mean']:.3f}" for name in GOALS]
+        cells = [f"{one[name][first]['mean']:.3f}" for name in FIGURES]
         rows.append(f"| {count} | {TITLES[first]}, {one['edits']} edits | " + " | ".join(cells) + " |")
         for way in others:
-            cells = [_between(one[name][f"{way} minus first"]) for name in GOALS]
+            cells = [_between(one[name][f"{way} minus first"]) for name in FIGURES]
             rows.append(f"| | {TITLES[way]} − {TITLES[first]} | " + " | ".join(cells) + " |")
     table = "\n".join(rows)
     return f"""With the number of channels given instead of chosen by automatic strength, {one["portraits"]} portraits and
@@ -199,13 +199,13 @@ def _judged(found: Mapping[str, Any] | None) -> str:
     others = ways[1:]
     header = [TITLES[way] for way in ways] + [f"{TITLES[way]} − {TITLES[ways[0]]}" for way in others]
     rows = ["| | " + " | ".join(header) + " |", "|---" * (1 + len(header)) + "|"]
-    for name in GOALS:
+    for name in FIGURES:
         one = found[name]
         cells = [f"{one[way]['mean']:.3f}" for way in ways] + [_between(one[f"{way} minus first"]) for way in others]
         rows.append(f"| {name} | " + " | ".join(cells) + " |")
     table = "\n".join(rows)
     over = "; ".join(
-        f"{TITLES[way]} " + ", ".join(_between(found[name][f"{way} minus first, over prompts"]) for name in GOALS)
+        f"{TITLES[way]} " + ", ".join(_between(found[name][f"{way} minus first, over prompts"]) for name in FIGURES)
         for way in others
     )
     prompts = f"{len(found['prompts'])} prompts" + (
@@ -232,8 +232,8 @@ def _pooled(banks: Mapping[str, Any]) -> list[str]:
     edits = sum(one["edits"] for one in tables)
     told = []
     for way in ways:
-        cells = [_between(_over_wishes(tables, name, f"{way} minus first, by prompt")) for name in GOALS]
-        told.append(f"{TITLES[way]} " + ", ".join(f"{name} {cell}" for name, cell in zip(GOALS, cells, strict=True)))
+        cells = [_between(_over_wishes(tables, name, f"{way} minus first, by prompt")) for name in FIGURES]
+        told.append(f"{TITLES[way]} " + ", ".join(f"{name} {cell}" for name, cell in zip(FIGURES, cells, strict=True)))
     return [
         f"Over these {prompts} prompts together ({edits} edits), less the {TITLES[tables[0]['ways'][0]]}, with intervals over "
         f"wishes: {'; '.join(told)}."
@@ -251,7 +251,7 @@ def _draws(found: Mapping[str, Any]) -> str:
     draws = found.get("draws", [])
     if not draws:
         return ""
-    each = "; ".join(", ".join(_between(one[name]) for name in GOALS) for one in draws)
+    each = "; ".join(", ".join(_between(one[name]) for name in FIGURES) for one in draws)
     return f"""
 
 Without a bank, channels were found {len(draws)} times, each time at other random samples; the table has means over them. Each by

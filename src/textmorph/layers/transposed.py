@@ -1,7 +1,7 @@
 """The transposed convolution that doubles the resolution of features, in short numbers on a CPU.
 
-In bfloat16 oneDNN's own takes a CPU several times as long as a convolution of as much arithmetic (docs/banks.md); its
-gradient is a convolution and does not. So the first is one matrix product here, and the sum of what overlaps.
+In bfloat16 oneDNN's own takes a CPU two to three times as long as one matrix product and the sum of what overlaps
+(docs/banks.md). Its gradient is a convolution, and stays one.
 """
 
 from __future__ import annotations
