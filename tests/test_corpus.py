@@ -146,6 +146,19 @@ def test_a_folder_holds_everything(generator: StyleGAN2, embedder: ToyEmbedder, 
     )
 
 
+@pytest.mark.parametrize(
+    "note", ["[", "[1]", "[" * 100_000, '{"skipped": 3}', '{"skipped": [null]}', "\x00", "nan", '"x"']
+)
+def test_a_damaged_note_of_a_folder_is_refused(
+    generator: StyleGAN2, embedder: ToyEmbedder, tmp_path: Path, note: str
+) -> None:
+    pytest.importorskip("lancedb")
+    Corpus.build(generator, embedder, num=3, path=tmp_path / "c", thumbnail=8)
+    (tmp_path / "c" / "finished.json").write_text(note)
+    with pytest.raises(CheckpointMismatchError, match=r"build the corpus again|is damaged"):
+        Corpus.load(tmp_path / "c")
+
+
 def test_a_build_that_was_interrupted_goes_on(
     generator: StyleGAN2, embedder: ToyEmbedder, corpus: Corpus, tmp_path: Path
 ) -> None:

@@ -85,12 +85,38 @@ def test_without_generator_embedder_or_neutral_the_missing_one_is_named(tmp_path
         ("strengths = []", "strengths is a list of numbers"),
         ("title = 3", "title is a text"),
         ("[hashes]\n'a' = 'b'", "64 hexadecimal digits"),
+        ("[hashes]\n'other.bin' = '" + "0" * 64 + "'", "no file of any part"),
+        ("strength = nan", "strength is a number"),
+        ("strengths = [1.0, inf]", "strengths is a number"),
+        ("far_distance = -inf", "far_distance is a number"),
+        ("num_channels = 12345678901234567890", "num_channels is a whole number"),
+        ("[optimize]\nsteps = 1e308", "steps is a number"),
+        ("[optimize]\nsteps = 1" + "0" * 5000, "cannot be read"),
+        ("[optimize]\nlearning_rate = nan", "learning_rate is a number"),
+        ("title = " + "[" * 20_000 + "]" * 20_000, "cannot be read"),
+        ("title = '" + "x" * (1 << 20) + "'", "KiB"),
+        ("x" * 5000 + " = 1", "unknown entry"),
         ("broken", "cannot be read"),
     ],
 )
 def test_a_wrong_entry_is_named(tmp_path: Path, entry: str, message: str) -> None:
     with pytest.raises(DomainError, match=message):
         load_domain(domain_with(tmp_path, FIVE_LINES + entry + "\n"))
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "a\\u0000b", "~nobody-of-that-name/x", "/dev/null/x"])
+@pytest.mark.parametrize("part", ["generator", "embedder"])
+def test_a_part_with_an_impossible_name_is_missing(tmp_path: Path, part: str, name: str) -> None:
+    lines = [line for line in FIVE_LINES.splitlines() if not line.startswith(part)]
+    domain = load_domain(domain_with(tmp_path, "\n".join([*lines, f'{part} = "{name}"'])))
+    with pytest.raises(DomainError, match="missing"):
+        getattr(domain, part)
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "a\0b", "~nobody-of-that-name/x"])
+def test_a_domain_with_an_impossible_name_is_unknown(name: str) -> None:
+    with pytest.raises(DomainError, match="no domain"):
+        load_domain(name)
 
 
 def test_entries_reach_their_fields(tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ from textmorph.errors import (
     OptionError,
     PromptError,
     SpaceError,
+    TextmorphError,
 )
 from textmorph.images import write_image
 from textmorph.latents import Latent
@@ -176,7 +179,7 @@ def test_a_domain_may_have_axes_moved_until_an_option_is_about_style_channels(
     assert {one["num_channels"] for one in channels["automatic"]["tried"]} == {4, 5}
     with pytest.raises(OptionError, match="max_resolution: about style channels"):
         editor.plan(WISH, method=method, space="w", max_resolution=8)
-    with pytest.raises(OptionError, match="'s' or 'w'"):
+    with pytest.raises(OptionError, match="one of s, w"):
         editor.plan(WISH, method=method, space="w+")
 
 
@@ -468,6 +471,51 @@ def test_replay_refuses_other_networks_and_damaged_records(editor: Editor, photo
     for missing in ("input_latent", "edits", "fingerprints"):
         with pytest.raises(InputError):
             editor.replay({key: value for key, value in record.items() if key != missing})
+
+
+ODD: tuple[Any, ...] = (
+    None, True, -1, 0, 2**70, 10**400, 1e308, float("nan"), float("inf"), "x", "a\0b", "x" * 5000, [], [[]], [None], {},
+    {"a": {}}, [1] * 3,
+)  # fmt: skip
+
+
+def mutants(record: Any, odd: tuple[Any, ...] = ODD) -> Iterator[Any]:
+    """The record with each of its values exchanged for something odd, or left out."""
+    items = record.items() if isinstance(record, dict) else enumerate(record)
+    for key, value in items:
+        for other in odd:
+            changed = record.copy()
+            changed[key] = other
+            yield changed
+        if isinstance(record, dict):
+            yield {name: each for name, each in record.items() if name != key}
+        if isinstance(value, dict | list):
+            for inner in mutants(value, odd):
+                changed = record.copy()
+                changed[key] = inner
+                yield changed
+
+
+@pytest.mark.parametrize("method", ["global", "svm", "optimize", "saved", "grid"])
+def test_a_record_with_an_odd_value_is_replayed_or_refused(
+    editor: Editor, photo: torch.Tensor, tmp_path: Path, method: str
+) -> None:
+    again: Callable[[Editor, Any], Any] = Editor.replay
+    if method == "saved":
+        editor.find(editor.plan(WISH, num_channels=3).wish, editor.invert(photo)).save(tmp_path / "edit.safetensors")
+        record = editor.edit(photo, edits=[(tmp_path / "edit.safetensors", 1.0)]).record
+    elif method == "grid":
+        plan = editor.plan(WISH, strength=1.0, num_channels=3)
+        record = grid(editor, plan, editor.open(photo), strengths=[0, 1], channel_counts=[1, 2]).record
+        again = replay
+    else:
+        options = {"svm": SVM, "optimize": {"steps": 1}}.get(method, {})
+        record = editor.edit(photo, WISH, strength=1.0, method=method, **options).record
+    names = {"input_latent", "edits", "channel_counts", "strengths"} & record.keys()
+    replayed = {name: record[name] for name in names}
+    for mutant in mutants(replayed):
+        with contextlib.suppress(TextmorphError):
+            again(editor, record | dict.fromkeys(replayed) | mutant)
 
 
 def test_a_latent_can_be_edited_in_place_of_a_photo(editor: Editor, photo: torch.Tensor, tmp_path: Path) -> None:

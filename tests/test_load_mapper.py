@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ import torch
 
 import textmorph
 from tests import golden_weights as golden
-from textmorph.errors import CheckpointMismatchError
+from textmorph.checkpoints import native
+from textmorph.errors import CheckpointError, CheckpointMismatchError
 from textmorph.latents import Latent
 from textmorph.mappers import LatentMapper, MapperConfig, SingleMapper, StyleMapper, StyleMapperConfig
 
@@ -52,3 +54,30 @@ def test_a_published_mapper_that_lacks_a_layer_is_refused_by_name(tmp_path: Path
     torch.save({"state_dict": tensors}, tmp_path / "mapper.pt")
     with pytest.raises(CheckpointMismatchError, match=r"mapping\.3\.bias"):
         textmorph.load_edit(tmp_path / "mapper.pt")
+
+
+@pytest.mark.parametrize(
+    ("architecture", "config"),
+    [
+        ("levels", {"w_dim": 2**40}),
+        ("levels", {"w_dim": 8.0}),
+        ("single", {"w_dim": 10**400}),
+        ("single", {"w_dim": 8, "factor": "inf"}),
+        ("single", {"w_dim": 8, "factor": [1]}),
+        ("single", {"w_dim": 8, "space": ["s"]}),
+        ("style", {"widths": [10**400], "mapped": [0]}),
+        ("style", {"widths": [1] * 200_000, "mapped": list(range(200_000))}),
+        ("pull", {"w_dim": 2**50, "num_axes": 2**50}),
+        ("pull", {"w_dim": 2**50, "num_axes": -1}),
+    ],
+)
+def test_a_mapper_of_an_impossible_size_is_refused_at_once(tmp_path: Path, architecture: str, config: dict):
+    tensors = {
+        f"shared.{name}": value for name, value in SingleMapper(MapperConfig(w_dim=8)).shared.state_dict().items()
+    }
+    native.write(tmp_path / "m.safetensors", tensors, kind="mapper", architecture=architecture, config=dict(config))
+    began = time.monotonic()
+    with pytest.raises(CheckpointError) as caught:
+        textmorph.load_edit(tmp_path / "m.safetensors")
+    assert time.monotonic() - began < 2
+    assert "\n" not in str(caught.value)

@@ -28,7 +28,24 @@ def test_a_latent_comes_back_to_the_last_bit(values: list[float]) -> None:
 
 @pytest.mark.parametrize(
     "damage",
-    [{"base64": "AAA"}, {"base64": "%%"}, {"shape": [3, 3]}, {"dtype": "float64"}, {"space": "q"}, {"shape": None}],
+    [
+        {"base64": "AAA"},
+        {"base64": "%%"},
+        {"shape": [3, 3]},
+        {"dtype": "float64"},
+        {"space": "q"},
+        {"shape": None},
+        {"shape": [float("inf")]},
+        {"shape": [1.0, 4.0]},
+        {"shape": [-1, 4]},
+        {"shape": {}},
+        {"shape": [[4]]},
+        {"shape": "4"},
+        {"shape": [2**70]},
+        {"base64": None},
+        {"base64": "AADAfw==" * 1, "shape": [1, 1]},
+        {"space": []},
+    ],
 )
 def test_a_damaged_latent_is_refused(damage: dict[str, object]) -> None:
     packed = records.pack_latent(Latent(torch.ones(1, 4), "w"))
@@ -71,3 +88,14 @@ def test_a_picture_without_a_record_says_where_records_are(tmp_path: Path) -> No
         records.read_record(tmp_path / "a.png")
     with pytest.raises(InputError, match="no file"):
         records.read_record(tmp_path / "b.png")
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "a\0b.png", "a\0b.json"])
+def test_a_file_with_an_impossible_name_is_missing(name: str) -> None:
+    with pytest.raises(InputError, match="no file"):
+        records.read_record(name)
+
+
+@pytest.mark.parametrize("folder", ["x" * 5000, "a\0b", None, 3, [], "/no/such/folder"])
+def test_a_recorded_folder_that_is_none_leaves_the_name(folder: object) -> None:
+    assert records.recorded_domain({"domain": {"name": "portraits", "folder": folder}}) == "portraits"

@@ -206,7 +206,7 @@ def select_relevant(
         order = size.argsort(descending=True, stable=True)
         kept = torch.zeros_like(size, dtype=torch.bool)
         kept[order[:num_channels]] = True
-    largest = float(size.max())
+    largest = float(size.max()) if size.numel() else 0.0
     if not kept.any() or largest == 0:
         raise EmptyDirectionError(
             f"no style channel is relevant enough: the largest relevance is {largest:.4f}"

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -29,7 +28,7 @@ from .errors import BankMismatchError, CheckpointMismatchError, ImageError, Inpu
 from .files import check_output
 from .fingerprint import fingerprint
 from .generators.resolution import render_resolution
-from .images import center_square, from_pil, read_image, resize, to_pil
+from .images import center_square, read_image, resize, to_pil
 from .latents import Latent, Space
 
 if TYPE_CHECKING:
@@ -162,7 +161,7 @@ class Corpus:
         if self._has("thumbnail"):
             assert self._table is not None
             codes = self._table.values("thumbnail", rows.tolist())
-            images = [from_pil(Image.open(io.BytesIO(code))) for code in codes]
+            images = [read_image(bytes(code), max_pixels=1 << 20) for code in codes]
         elif sources := self.sources(rows):
             images = [center_square(read_image(source)) for source in sources]
         else:

@@ -17,11 +17,13 @@ import torch
 from torch import Tensor
 
 from .errors import CheckpointMismatchError, MissingExtraError, OptionError, OutputError
+from .fields import shown
 from .files import write_bytes
 
 NAME = "corpus"
 DONE = "finished.json"
 _HEADER = b"textmorph"
+_NOTE = 64 << 20  # bytes of a note that are read
 _READ = 100_000  # rows at once
 _REFINED = 50
 """Candidates of the index looked at exactly, per row asked for. At 1 M rows of length 192 with CLIP-like clusters this
@@ -45,9 +47,29 @@ class CorpusTable:
         header = (self._table.schema.metadata or {}).get(_HEADER)
         if header is None:
             raise CheckpointMismatchError(f"{folder} holds a LanceDB table, but not one of textmorph's")
-        self.info: dict[str, Any] = json.loads(header)
+        self.info = self._note(header)
         if self.finished:
-            self.info.update(json.loads((self.folder / DONE).read_text()))
+            self.info["skipped"] = self._skipped()
+
+    def _skipped(self) -> list[str]:
+        """What `finish` noted."""
+        note = self.folder / DONE
+        if note.stat().st_size > _NOTE:
+            raise CheckpointMismatchError(f"{note} is too large to be one of textmorph's; build the corpus again")
+        skipped = self._note(note.read_bytes()).get("skipped", [])
+        if not isinstance(skipped, list) or not all(isinstance(name, str) for name in skipped):
+            raise CheckpointMismatchError(f"{note} does not list the images left out; build the corpus again")
+        return skipped
+
+    def _note(self, text: bytes) -> dict[str, Any]:
+        """An object of JSON that this class wrote."""
+        try:
+            note = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise CheckpointMismatchError(f"a note of the corpus {self.folder} is damaged: {error}") from error
+        if not isinstance(note, dict):
+            raise CheckpointMismatchError(f"a note of the corpus {self.folder} is damaged: it is {shown(note)}")
+        return note
 
     @staticmethod
     def exists(folder: str | os.PathLike[str]) -> bool:

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import DomainError
+from .fields import LARGEST, shown
 
 if TYPE_CHECKING:
     from .channel_bank import ChannelBank
@@ -42,6 +43,11 @@ TABLES = ("global", "svm", "optimize", "mapper")
 CROPS = ("square", "ffhq")
 DEFAULT_FILES = {"bank": ("bank.safetensors",), "corpus": ("corpus.safetensors", "corpus")}
 """Where a bank and a corpus are looked for when `domain.toml` does not name them: where `textmorph` puts them."""
+
+MAX_BYTES = 1 << 20
+"""Longest `domain.toml` that is read."""
+MAX_COUNT = 10_000_000
+"""Largest whole number in it."""
 
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
@@ -180,8 +186,8 @@ class Domain:
         """
         if part not in self.files:
             raise DomainError(f"domain {self.name!r} names no {part}; add `{part} = …` to {self.folder / FILE}")
-        path = self.folder / Path(self.files[part]).expanduser()
-        if not path.exists():
+        path = self.folder / os.path.expanduser(self.files[part])
+        if not os.path.exists(path):  # `Path.exists` raises for a name that is too long
             raise DomainError(f"domain {self.name!r}: the {part} {path} is missing")
         self._verify(path)
         return path
@@ -200,7 +206,7 @@ class Domain:
             file = self.folder / name
             if file != path and path not in file.parents:
                 continue
-            if not file.is_file():
+            if not os.path.isfile(file):
                 raise DomainError(f"domain {self.name!r}: {file} is missing, though [hashes] names it")
             found = file_sha256(file)
             if found != expected.lower():
@@ -222,8 +228,10 @@ def load_domain(name_or_folder: str | os.PathLike[str] = "portraits", *, device:
     """
     folder = _find(name_or_folder)
     try:
+        if (folder / FILE).stat().st_size > MAX_BYTES:
+            raise DomainError(f"{folder / FILE} has more than {MAX_BYTES >> 10} KiB; it is a text of some lines")
         entries = tomllib.loads((folder / FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DomainError(f"{folder / FILE} cannot be read: {error}") from error
     return _domain(folder, entries, device)
 
@@ -249,18 +257,20 @@ def _assets() -> Path:
 
 
 def _find(name_or_folder: str | os.PathLike[str]) -> Path:
-    path = Path(name_or_folder).expanduser()
-    if path.name == FILE and path.is_file():
+    path = Path(os.path.expanduser(name_or_folder))
+    if path.name == FILE and os.path.isfile(path):
         return path.parent
-    if (path / FILE).is_file():
+    if os.path.isfile(path / FILE):
         return path
     known = list_domains()
     if str(name_or_folder) in known:
         return known[str(name_or_folder)]
-    if path.is_dir():
+    if os.path.isdir(path):
         raise DomainError(f"{path} has no {FILE}; five lines make one, see docs/domains.md")
     names = ", ".join(known) or "none"
-    raise DomainError(f"no domain {str(name_or_folder)!r}: it is no folder, and the built-in domains are: {names}")
+    raise DomainError(
+        f"no domain '{shown(str(name_or_folder))}': it is no folder, and the built-in domains are: {names}"
+    )
 
 
 def _domain(folder: Path, entries: dict[str, Any], device: str) -> Domain:
@@ -269,9 +279,9 @@ def _domain(folder: Path, entries: dict[str, Any], device: str) -> Domain:
     settings = {f.name for f in fields(Domain)} - {"folder", "files", "tables", "device"}
     for key in entries:
         if key not in settings and key not in PARTS and key not in TABLES:
-            close = difflib.get_close_matches(key, [*settings, *PARTS, *TABLES], n=1)
+            close = difflib.get_close_matches(key[:40], [*settings, *PARTS, *TABLES], n=1)
             hint = f"; did you mean {close[0]!r}?" if close else ""
-            raise DomainError(f"{where}: unknown entry {key!r}{hint}")
+            raise DomainError(f"{where}: unknown entry '{shown(key)}'{hint}")
     for key in REQUIRED:
         if key not in entries:
             raise DomainError(f"{where}: {key!r} is missing; every domain needs {', '.join(REQUIRED)}")
@@ -281,6 +291,7 @@ def _domain(folder: Path, entries: dict[str, Any], device: str) -> Domain:
         if part not in files and found is not None:
             files[part] = found
     values: dict[str, Any] = {key: _CHECKS[key](where, key, value) for key, value in entries.items() if key in settings}
+    _check_hashed(where, entries.get("hashes", {}), files)
     tables = {name: _options(where, name, entries[name]) for name in TABLES if name in entries}
     named = {"name": folder.resolve().name, **values}
     return Domain(**named, folder=folder, files=files, tables=tables, device=device)
@@ -288,51 +299,51 @@ def _domain(folder: Path, entries: dict[str, Any], device: str) -> Domain:
 
 def _text(where: Path, key: str, value: object) -> str:
     if not isinstance(value, str) or not value.strip():
-        raise DomainError(f"{where}: {key} is a text, not {value!r}")
+        raise DomainError(f"{where}: {key} is a text, not {shown(value)}")
     return value
 
 
 def _number(where: Path, key: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise DomainError(f"{where}: {key} is a number, not {value!r}")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -LARGEST <= value <= LARGEST:
+        raise DomainError(f"{where}: {key} is a number, not {shown(value)}")
     return float(value)
 
 
 def _count(where: Path, key: str, value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise DomainError(f"{where}: {key} is a whole number from 1, not {value!r}")
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_COUNT:
+        raise DomainError(f"{where}: {key} is a whole number from 1 to {MAX_COUNT}, not {shown(value)}")
     return value
 
 
 def _share(where: Path, key: str, value: object) -> float:
     number = _number(where, key, value)
     if not 0 <= number <= 1:
-        raise DomainError(f"{where}: {key} is a number from 0 to 1, not {value!r}")
+        raise DomainError(f"{where}: {key} is a number from 0 to 1, not {shown(value)}")
     return number
 
 
 def _price(where: Path, key: str, value: object) -> float:
     number = _number(where, key, value)
-    if not 0 <= number < float("inf"):
-        raise DomainError(f"{where}: {key} is a number from 0, not {value!r}")
+    if number < 0:
+        raise DomainError(f"{where}: {key} is a number from 0, not {shown(value)}")
     return number
 
 
 def _flag(where: Path, key: str, value: object) -> bool:
     if not isinstance(value, bool):
-        raise DomainError(f"{where}: {key} is true or false, not {value!r}")
+        raise DomainError(f"{where}: {key} is true or false, not {shown(value)}")
     return value
 
 
 def _numbers(where: Path, key: str, value: object) -> tuple[float, ...]:
     if not isinstance(value, list) or not value:
-        raise DomainError(f"{where}: {key} is a list of numbers, not {value!r}")
+        raise DomainError(f"{where}: {key} is a list of numbers, not {shown(value)}")
     return tuple(_number(where, key, item) for item in value)
 
 
 def _counts(where: Path, key: str, value: object) -> tuple[int, ...]:
     if not isinstance(value, list) or not value:
-        raise DomainError(f"{where}: {key} is a list of whole numbers, not {value!r}")
+        raise DomainError(f"{where}: {key} is a list of whole numbers, not {shown(value)}")
     return tuple(_count(where, key, item) for item in value)
 
 
@@ -341,18 +352,18 @@ def _templates(where: Path, key: str, value: object) -> str | tuple[str, ...]:
         return "imagenet"
     if isinstance(value, list) and value and all(isinstance(item, str) and item.count("{}") == 1 for item in value):
         return tuple(value)
-    raise DomainError(f'{where}: templates is "imagenet" or a list of sentences with one {{}} each, not {value!r}')
+    raise DomainError(f'{where}: templates is "imagenet" or a list of sentences with one {{}} each, not {shown(value)}')
 
 
 def _crop(where: Path, key: str, value: object) -> str:
     if value not in CROPS:
-        raise DomainError(f"{where}: crop is one of {', '.join(CROPS)}, not {value!r}")
+        raise DomainError(f"{where}: crop is one of {', '.join(CROPS)}, not {shown(value)}")
     return str(value)
 
 
 def _clip_input(where: Path, key: str, value: object) -> str:
     if value not in ("standard", "paper"):
-        raise DomainError(f"{where}: clip_input is standard or paper, not {value!r}")
+        raise DomainError(f"{where}: clip_input is standard or paper, not {shown(value)}")
     return str(value)
 
 
@@ -361,13 +372,29 @@ def _hashes(where: Path, key: str, value: object) -> dict[str, str]:
         raise DomainError(f"{where}: [hashes] is a table of file names and SHA-256 sums")
     for name, digest in value.items():
         if not isinstance(digest, str) or not re.fullmatch(r"[0-9a-fA-F]{64}", digest):
-            raise DomainError(f"{where}: the hash of {name!r} is 64 hexadecimal digits (SHA-256), not {digest!r}")
+            raise DomainError(
+                f"{where}: the hash of '{shown(name)}' is 64 hexadecimal digits (SHA-256), not {shown(digest)}"
+            )
     return dict(value)
+
+
+def _check_hashed(where: Path, hashes: object, files: Mapping[str, str]) -> None:
+    """Refuse the hash of a file that no part loads: it would be believed to be checked."""
+    usual = [name for names in DEFAULT_FILES.values() for name in names]
+    parts = {where.parent / os.path.expanduser(name) for name in [*files.values(), *usual]}
+    for name in hashes if isinstance(hashes, dict) else ():
+        file = where.parent / name
+        if not parts & {file, *file.parents}:
+            raise DomainError(f"{where}: [hashes] names '{shown(name)}', which is no file of any part")
 
 
 def _options(where: Path, key: str, value: object) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise DomainError(f"{where}: [{key}] is a table of options, not {value!r}")
+        raise DomainError(f"{where}: [{key}] is a table of options, not {shown(value)}")
+    for name, option in value.items():
+        for each in option if isinstance(option, list) else [option]:
+            if not isinstance(each, str | bool):
+                _number(where, f"[{key}] {name}", each)
     return dict(value)
 
 
@@ -400,7 +427,7 @@ _CHECKS = {
 
 def _is_hub_name(folder: Path, value: str) -> bool:
     """Whether a value such as `openai/clip-vit-base-patch32` can only be meant for the hub."""
-    return bool(_HUB_NAME.fullmatch(value)) and not (folder / value.split("/")[0]).exists()
+    return bool(_HUB_NAME.fullmatch(value)) and not os.path.exists(folder / value.split("/")[0])
 
 
 def _on(device: str, network: Any) -> Any:

@@ -17,7 +17,7 @@ from .alignment import Crop
 from .domains import Domain, load_domain
 from .edits import Direction, Edit, apply_edits
 from .encoders import Encoder
-from .errors import DomainError, InputError, OptionError, TextmorphError
+from .errors import DomainError, InputError, OptionError
 from .fingerprint import fingerprint
 from .generators import Generator
 from .inversion.refinement import Refinement
@@ -276,22 +276,20 @@ class Editor:
             return self._replay(record)
 
     def _replay(self, record: Record) -> Result:
-        try:
-            latent = records.unpack_latent(record["input_latent"]).to(self._device)
-            pairs = [(self._find_again(told, latent), float(told["strength"])) for told in record["edits"]]
-        except TextmorphError:
-            raise
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise InputError(f"this record is damaged: {error!r}") from error
+        edits = records.recorded_edits(record)
+        latent = records.unpack_latent(record.get("input_latent")).to(self._device)
+        pairs = [(self._find_again(told, latent), float(told["strength"])) for told in edits]
         inverted = self.render(latent)
         edited = apply_edits(self.generator, latent, pairs)
         return Result(image=self.render(edited), latent=edited, source=inverted, inverted=inverted, record=record)
 
     def is_done(self, record: Record, plan: Plan, source: Source) -> bool:
         """Whether a record says that this very photo was edited by this very plan, with these networks."""
+        photo = record.get("source")
         return (
             record.get("request") == plan.about
-            and record.get("source", {}).get("sha256") == source.about["sha256"]
+            and isinstance(photo, dict)
+            and photo.get("sha256") == source.about["sha256"]
             and record.get("fingerprints") == self.fingerprints(plan)
         )
 

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from . import checkpoints, mappers
-from .errors import CheckpointMismatchError, EditError, LatentError, OptionError, SpaceError
+from .errors import CheckpointMismatchError, EditError, InputError, LatentError, OptionError, SpaceError
+from .fields import check_fields
 from .latents import Latent, Space
 
 if TYPE_CHECKING:
@@ -158,6 +159,7 @@ class Residual:
     def __post_init__(self) -> None:
         if self.space not in ("s", "w+"):
             raise SpaceError(f"a residual lies in s or w+, not in {self.space!r}")
+        check_fields(Residual, {"factor": self.factor})
 
     def __call__(self, latent: Latent, strength: Strength = 1.0) -> Latent:
         """Add the mapper's change, scaled by factor and strength.
@@ -219,9 +221,12 @@ def load_edit(path: str | os.PathLike[str]) -> Edit:
         return _read_direction(checkpoint, path)
     if checkpoint.kind == "mapper":
         config = dict(checkpoint.config)
-        factor, space = float(config.pop("factor", 0.1)), config.pop("space", "w+")
+        factor, space = config.pop("factor", 0.1), config.pop("space", "w+")
         mapper = mappers.build_mapper(checkpoint.architecture, config, checkpoint.tensors, source=path)
-        return Residual(mapper, factor, space, dict(checkpoint.provenance))
+        try:
+            return Residual(mapper, factor, space, dict(checkpoint.provenance))
+        except InputError as error:
+            raise CheckpointMismatchError(f"{path} is no mapper: {error}") from error
     raise EditError(f"{path} holds a {checkpoint.kind}, not an edit; an edit is a direction or a mapper")
 
 

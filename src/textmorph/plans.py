@@ -34,7 +34,7 @@ class SavedEdit:
         file = told.get("file")
         if file is None:
             raise InputError("this picture was made with an edit that was in no file; it cannot be made again")
-        if not Path(file).is_file():
+        if not os.path.isfile(file):
             raise InputError(f"this picture was made with the edit {file}, which is missing")
         if file_sha256(file) != told["sha256"]:
             raise InputError(f"this picture was made with the edit {file}, which has changed since")
@@ -151,7 +151,7 @@ def _saved_edit(edit: Edit | str | os.PathLike[str], strength: float) -> SavedEd
         about = {"kind": "saved", "file": None, "sha256": None, "strength": strength, "provenance": edit.provenance}
         return SavedEdit(edit=edit, strength=strength, about=about)
     path = Path(edit)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise InputError(f"there is no saved edit {path}")
     loaded = load_edit(path)
     about = {"kind": "saved", "file": str(path.resolve()), "sha256": file_sha256(path), "strength": strength}

@@ -12,7 +12,7 @@ import os
 import platform
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,7 +22,8 @@ from PIL import Image
 from torch import Tensor
 
 from . import __version__
-from .errors import ImageError, InputError, LatentError
+from .errors import ImageError, InputError, LatentError, OptionError
+from .fields import check_fields, shown
 from .files import check_output, write_bytes
 from .images import contact_sheet, encode_image, read_text, write_image
 from .latents import Latent, Space
@@ -32,6 +33,8 @@ KEY = "textmorph"
 FORMAT = 1
 MAX_BYTES = 64 << 20
 """Largest sidecar that is read."""
+MAX_EDITS = 1000
+"""Most edits of one picture that are made again."""
 
 Record = dict[str, Any]
 
@@ -123,8 +126,12 @@ def unpack_latent(packed: Any) -> Latent:
     try:
         if packed["dtype"] != "float32":
             raise ValueError(f"dtype {packed['dtype']!r}")
+        if not all(type(side) is int and 0 < side < 2**31 for side in packed["shape"]):
+            raise ValueError("its shape is no list of whole numbers")
         values = np.frombuffer(base64.b64decode(packed["base64"], validate=True), dtype="<f4")
-        array = values.reshape([int(side) for side in packed["shape"]]).astype(np.float32)
+        array = values.reshape(packed["shape"]).astype(np.float32)
+        if not np.isfinite(array).all():
+            raise ValueError("it has values that are not finite")
         return Latent(torch.from_numpy(array.copy()), cast(Space, packed["space"]))
     except (KeyError, TypeError, ValueError) as error:
         raise LatentError(f"the latent in this record is damaged: {error}") from error
@@ -161,6 +168,78 @@ def write_picture(
     write_sidecar(path, record, overwrite=overwrite)
 
 
+@dataclass(frozen=True)
+class _Text:
+    """What a record says of an edit found for a text."""
+
+    prompt: str
+    neutral: str | None
+    method: str
+    strength: float
+
+
+@dataclass(frozen=True)
+class _Saved:
+    """What a record says of a saved edit."""
+
+    file: str | None
+    sha256: str | None
+    strength: float
+
+
+@dataclass(frozen=True)
+class _Series:
+    """What the record of a grid or a sweep says of all its pictures."""
+
+    channel_counts: tuple[int | None, ...]
+    strengths: tuple[float, ...]
+
+
+def recorded_edits(record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What a record says of its edits, checked: those found for a text, and saved ones.
+
+    Raises:
+        InputError: the record is damaged.
+    """
+    edits = record.get("edits")
+    if not isinstance(edits, list) or len(edits) > MAX_EDITS:
+        raise InputError(f"this record is damaged: edits is a list of at most {MAX_EDITS}, not {shown(edits)}")
+    for told in edits:
+        if not isinstance(told, dict) or told.get("kind") not in ("text", "saved"):
+            raise InputError("this record is damaged: it holds an edit that is neither found for a text nor saved")
+        _check(_Saved if told["kind"] == "saved" else _Text, told)
+        if told["kind"] == "text" and not isinstance(told.get("values"), dict):
+            raise InputError("this record is damaged: it does not hold the options of a method")
+    return edits
+
+
+def recorded_series(record: Mapping[str, Any]) -> tuple[dict[str, Any], list[int | None], list[float]]:
+    """The one edit of a grid or a sweep, its numbers of channels and its strengths, checked.
+
+    Raises:
+        InputError: the record is damaged.
+    """
+    edits = recorded_edits({**record, "edits": [{"strength": 1.0, **told} for told in _dicts(record.get("edits"))]})
+    if len(edits) != 1 or edits[0]["kind"] != "text":
+        raise InputError("this record is damaged: a grid or a sweep has one text")
+    _check(_Series, record)
+    return edits[0], list(record["channel_counts"]), [float(strength) for strength in record["strengths"]]
+
+
+def _dicts(value: object) -> list[dict[str, Any]]:
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+
+
+def _check(cls: type, told: Mapping[str, Any]) -> None:
+    missing = [field.name for field in fields(cls) if field.name not in told]
+    if missing:
+        raise InputError(f"this record is damaged: it lacks {', '.join(missing)}")
+    try:
+        check_fields(cls, told)
+    except OptionError as error:
+        raise InputError(f"this record is damaged: {error}") from error
+
+
 def recorded_domain(record: Record) -> str:
     """Where the networks of a record are: a folder, or the name of a built-in domain.
 
@@ -171,7 +250,7 @@ def recorded_domain(record: Record) -> str:
     if not isinstance(domain, dict) or not isinstance(domain.get("name"), str):
         raise InputError("this record is damaged: it names no domain")
     folder = domain.get("folder")
-    return folder if isinstance(folder, str) and Path(folder).is_dir() else str(domain["name"])
+    return folder if isinstance(folder, str) and os.path.isdir(folder) else str(domain["name"])
 
 
 def write_sidecar(path: str | os.PathLike[str], record: Record, *, overwrite: bool = False) -> None:
@@ -192,10 +271,10 @@ def read_record(path: str | os.PathLike[str]) -> Record:
         InputError: there is no such file, no record, or a damaged one.
     """
     path = Path(path)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise InputError(f"there is no file {path}")
     text = _sidecar_text(path) if path.suffix.lower() == ".json" else _png_text(path)
-    if text is None and sidecar_path(path).is_file():
+    if text is None and os.path.isfile(sidecar_path(path)):
         text = _sidecar_text(sidecar_path(path))
     if text is None:
         raise InputError(

@@ -11,11 +11,11 @@ from PIL import Image
 from torch import Tensor
 
 from .edits import apply_edits
-from .errors import InputError, OptionError
+from .errors import OptionError
 from .images import contact_sheet
 from .latents import Latent
 from .prompts import check_prompt
-from .record import Record, Result, threads_of, unpack_latent
+from .record import Record, Result, recorded_series, threads_of, unpack_latent
 from .strength import counted
 from .wishes import Progress, TextMemory, Wish, make_wish, picture_corpus
 
@@ -175,12 +175,9 @@ def sample(
 def replay(editor: Editor, record: Mapping[str, Any], *, progress: Progress | None = None) -> Series:
     """Draw the pictures of a grid's or sweep's record again; errors as in `Editor.replay`."""
     editor.check_parts(record)
-    try:
-        latent = unpack_latent(record["input_latent"]).to(editor.generator.mean_w.device)
-        wish = editor.recorded_wish(record["edits"][0])
-        counts, strengths = list(record["channel_counts"]), [float(strength) for strength in record["strengths"]]
-    except (KeyError, IndexError, TypeError, ValueError) as error:
-        raise InputError(f"this record is damaged: {error!r}") from error
+    told, counts, strengths = recorded_series(record)
+    latent = unpack_latent(record.get("input_latent")).to(editor.generator.mean_w.device)
+    wish = editor.recorded_wish(told)
     wishes = [wish if count is None else wish.with_channels(count) for count in counts]
     with threads_of(record):
         return Series(frames=_draw(editor, wishes, latent, strengths, progress), record=dict(record))

@@ -70,6 +70,8 @@ class ShiftMethod:
             raise OptionError(f"towards is 'shift', 'exemplars' or 'either', not {self.towards!r}")
         if self.space == "s" and self.towards != "shift":
             raise OptionError(f"towards={self.towards!r} moves axes of w; give space='w' with it")
+        if self.max_resolution is not None and self.max_resolution < 4:
+            raise OptionError(f"max_resolution is 4 px or more, not {self.max_resolution}")
         if self.num_exemplars < 2:
             raise OptionError(f"num_exemplars is 2 or more, not {self.num_exemplars}")
         check_selection(num_channels=self.num_channels, threshold=self.threshold, relevance=self.relevance)

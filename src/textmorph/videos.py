@@ -10,6 +10,7 @@ from pathlib import Path
 from torch import Tensor
 
 from .errors import MissingExtraError, OptionError, OutputError
+from .fields import shown
 from .files import written_whole
 from .images import to_pil
 
@@ -44,8 +45,8 @@ def write_video(
         OutputExistsError, OutputError: it cannot be written; nothing is left behind.
     """
     check_writer(path)
-    if not frames or not fps > 0:
-        raise OptionError(f"a video has frames and a rate above 0, not {len(frames)} frames at {fps}")
+    if not frames or not isinstance(fps, int | float) or not 0 < fps <= 1000:
+        raise OptionError(f"a video has frames and a rate from 0 to 1000, not {len(frames)} frames at {shown(fps)}")
     with written_whole(path, overwrite=overwrite) as temporary:
         if temporary.suffix.lower() == ".gif":
             pictures = [to_pil(frame) for frame in frames]

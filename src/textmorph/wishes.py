@@ -14,6 +14,7 @@ from .axes import MOST, independent_effects
 from .domains import Domain
 from .edits import Edit
 from .errors import DomainError, EmptyDirectionError, OptionError, PromptError
+from .fields import check_fields
 from .fingerprint import fingerprint
 from .latents import Latent, Space
 from .methods import method_class
@@ -158,6 +159,8 @@ class Wish:
         return channel_bank(domain, self.bank_choice, **self.measuring)
 
     def with_channels(self, num_channels: int) -> Wish:
+        if not hasattr(self.recipe, "num_channels"):
+            raise OptionError(f"the method {self.method!r} selects no number of channels")
         return replace(self, recipe=replace(self.recipe, num_channels=num_channels))
 
     def load(self, domain: Domain) -> None:
@@ -313,7 +316,9 @@ def make_wish(
             )
     if "seed" in known:
         given.setdefault("seed", seed)
-    recipe = cls(**_filled_in(domain, cls, method, given))
+    values = _filled_in(domain, cls, method, given)
+    check_fields(cls, values)
+    recipe = cls(**values)
     if "neutral" not in inputs_of(recipe):
         if neutral is not None:
             raise OptionError(f"the method {method!r} takes no neutral text here; leave it out")

@@ -10,8 +10,8 @@ from typing import Any
 from torch import Tensor
 
 from ..errors import CheckpointMismatchError
+from ..fields import shown
 from .containers import Content
-from .inert_pickle import shown
 
 Shape = tuple[int, ...]
 

@@ -32,6 +32,7 @@ from ..errors import (
     UnsafeCheckpointError,
     UnsupportedCheckpointError,
 )
+from ..fields import shown
 from . import inert_pickle
 from .inert_pickle import ArrayRecord, DtypeRecord, Global, TensorRecord
 
@@ -81,9 +82,9 @@ class Content:
         try:
             value = record if isinstance(record, Tensor) else _read_tensor(record, self)
         except TextmorphError as error:
-            raise type(error)(f"{inert_pickle.shown(name)}: {error}") from error
+            raise type(error)(f"{shown(name)}: {error}") from error
         except (TypeError, ValueError, AttributeError, RuntimeError, MemoryError, OverflowError) as error:
-            raise CorruptCheckpointError(f"{inert_pickle.shown(name)} cannot be read: {error}") from error
+            raise CorruptCheckpointError(f"{shown(name)} cannot be read: {error}") from error
         return value.float() if value.is_floating_point() else value
 
     def spend(self, count: int) -> None:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO, NoReturn
 
 from ..errors import CorruptCheckpointError, TextmorphError, UnsafeCheckpointError
+from ..fields import shown
 
 MAX_OPCODES = 5_000_000  # a genuine file of 1.2 GB has some hundred thousand
 
@@ -104,16 +105,6 @@ def load(stream: BinaryIO, *, persistent: Persistent | None = None, nested: Nest
         raise UnsafeCheckpointError("the pickle asks for more memory than it can need") from error
     except Exception as error:  # malformed opcodes raise whatever the operation on their operands raises
         raise CorruptCheckpointError(f"the pickle is truncated or damaged: {error}") from error
-
-
-def shown(value: object) -> str:
-    """Something from a file, made fit for a message: one short printable line.
-
-    Of a container only its type: lists that hold each other twice have texts of any length.
-    """
-    line = str(value)[:200] if isinstance(value, (str, int, float, type(None))) else type(value).__name__
-    line = line if line.isprintable() else ascii(line)[1:-1]
-    return line if len(line) <= 80 else f"{line[:77]}..."
 
 
 class _Machine:

@@ -12,11 +12,11 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ..errors import CorruptCheckpointError, OptionError, UnknownCheckpointError, UnsupportedCheckpointError
+from ..fields import shown
 from ..files import written_whole
 from . import stylegan2
 from .checkpoint import Checkpoint, check_finite, refuse
 from .containers import Content
-from .inert_pickle import shown
 
 NAME = "textmorph"
 VERSION = 1

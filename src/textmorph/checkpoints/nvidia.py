@@ -13,10 +13,11 @@ from typing import Any
 import torch
 
 from ..errors import CorruptCheckpointError, UnsupportedCheckpointError
+from ..fields import shown
 from . import stylegan2
 from .checkpoint import Checkpoint, Key
 from .containers import Content
-from .inert_pickle import Module, shown
+from .inert_pickle import Module
 
 NAME = "nvidia-pkl"
 MAX_MODULES = 2000  # a generator of 1024 px has about 80

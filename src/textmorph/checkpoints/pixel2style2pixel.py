@@ -11,10 +11,11 @@ from typing import Any
 import torch
 
 from ..errors import CheckpointMismatchError, UnknownCheckpointError, UnsupportedCheckpointError
+from ..fields import shown
 from . import ir_se, rosinality
 from .checkpoint import Checkpoint, Key, check_shapes, find, read_tensors, rename
 from .containers import Content
-from .inert_pickle import Instance, shown
+from .inert_pickle import Instance
 
 NAME = "encoder-pt"
 

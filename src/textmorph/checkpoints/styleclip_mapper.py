@@ -6,9 +6,9 @@ import re
 from typing import Any
 
 from ..errors import CheckpointMismatchError, UnsupportedCheckpointError
+from ..fields import shown
 from .checkpoint import Checkpoint, Key, find, read_tensors
 from .containers import Content
-from .inert_pickle import shown
 from .pixel2style2pixel import read_decoder, read_options, under
 
 NAME = "mapper-pt"

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from ..errors import CheckpointMismatchError, UnsupportedCheckpointError
+from ..fields import shown
 from .checkpoint import Key, Shape, check_shapes, find, read_tensors
 from .containers import Content
-from .inert_pickle import shown
 
 CONVOLUTION = ("affine.weight", "affine.bias", "weight", "bias", "noise_strength", "noise_const")
 TO_RGB = ("affine.weight", "affine.bias", "weight", "bias")

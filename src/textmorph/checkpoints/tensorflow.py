@@ -13,10 +13,11 @@ from typing import Any
 from torch import Tensor
 
 from ..errors import CorruptCheckpointError, UnsupportedCheckpointError
+from ..fields import shown
 from . import stylegan2
 from .checkpoint import Checkpoint, Key, check_finite, check_shapes, find
 from .containers import Content
-from .inert_pickle import Instance, shown
+from .inert_pickle import Instance
 
 NAME = "tensorflow-pkl"
 MAX_VARIABLES = 2000  # a generator of 1024 px has about 170

@@ -169,7 +169,7 @@ def replay(
             write_picture(again.sheet(), target, record, overwrite=overwrite)
         else:
             frames = videos.bounced(again.frames) if record.get("bounce") else again.frames
-            videos.write_video(frames, target, fps=float(record.get("fps", 30)), overwrite=overwrite)
+            videos.write_video(frames, target, fps=record.get("fps", 30), overwrite=overwrite)
             write_sidecar(target, record, overwrite=overwrite)
     else:
         with console.busy("drawing"):

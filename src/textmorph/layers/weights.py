@@ -9,18 +9,25 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import CheckpointMismatchError
+from ..fields import check_fields
 
 C = TypeVar("C")
 N = TypeVar("N", bound=nn.Module)
+
+LARGEST = 2**20
+"""Largest number in a configuration: two of them and a kernel multiply to a size that torch can count."""
+ENTRIES = 256
+"""Longest list in a configuration; the longest of a known network names 26 layers."""
 
 
 def read_config(config_class: type[C], fields: Mapping[str, Any], *, source: object) -> C:
     """Make a configuration of the fields in a file.
 
     Raises:
-        CheckpointMismatchError: a field that the class does not have, or a value out of range.
+        CheckpointMismatchError: a field that the class does not have, or a value of another kind or out of range.
     """
     try:
+        check_fields(config_class, fields, largest=LARGEST, entries=ENTRIES)
         return config_class(**fields)
     except (TypeError, ValueError) as error:
         raise CheckpointMismatchError(f"{source} has a configuration that does not fit: {error}") from error
@@ -38,10 +45,14 @@ def build(make: Callable[[], N], tensors: Mapping[str, Tensor], *, source: objec
         source: the file they come from, for the message.
 
     Raises:
-        CheckpointMismatchError: missing or extra names, another shape, or values that are not finite.
+        CheckpointMismatchError: missing or extra names, another shape, values that are not finite, or sizes that no
+            network can have.
     """
-    with torch.device("meta"):
-        network = make()
+    try:
+        with torch.device("meta"):
+            network = make()
+    except (ArithmeticError, RuntimeError, TypeError) as error:  # sizes that torch refuses
+        raise CheckpointMismatchError(f"{source} has a configuration that no network can have: {error}") from error
     expected = network.state_dict()
     _refuse(source, "lacks", expected.keys() - tensors.keys())
     _refuse(source, "has unknown", tensors.keys() - expected.keys())
