@@ -29,7 +29,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import CLIPConfig, CLIPModel
 
-from textmorph.embedders.clip import ClipEmbedder, fast_backwards
+from textmorph.embedders.clip import ClipEmbedder
+from textmorph.embedders.clip_folder import fast_backwards
 from textmorph.embedders.identity import IdentityEmbedder
 from textmorph.files import write_bytes
 from textmorph.generators.stylegan2 import StyleGAN2, StyleGAN2Config

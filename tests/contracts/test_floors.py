@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "textmorph"
 
 FLOORS = (
-    ["errors", "files", "latents", "images", "memory", "precision"],
+    ["errors", "fields", "files", "latents", "images", "memory", "precision"],
     ["download", "checkpoints", "jobs", "fingerprint", "record", "videos"],
     ["layers", "generators", "embedders", "encoders", "mappers", "alignment"],
     [

@@ -1,10 +1,16 @@
 from __future__ import annotations
 
+import importlib.machinery
 import json
 import math
 import os
 import pickle
 import shutil
+import sys
+import time
+import types
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +37,7 @@ from tests.toys import toy_image
 from textmorph.embedders import TextEmbedder, load_embedder
 from textmorph.embedders.clip import ClipEmbedder, area_resize
 from textmorph.errors import (
+    CheckpointError,
     CheckpointMismatchError,
     CorruptCheckpointError,
     ImageError,
@@ -42,6 +49,7 @@ from textmorph.errors import (
 )
 from textmorph.layers.patches import PatchConv2d
 
+SPLIT = {"type": "Split", "pattern": {"Regex": "("}, "behavior": "Removed", "invert": False}
 TEXTS = ["a person with purple hair", "a person", "photo of a smiling person, old."]
 
 
@@ -260,6 +268,24 @@ def test_texts_are_read_in_batches(clip: ClipEmbedder, monkeypatch: pytest.Monke
     torch.testing.assert_close(clip.embed_text(TEXTS), whole, atol=1e-6, rtol=1e-5)
 
 
+def test_threads_share_a_tokenizer(folder: Path):
+    clip = ClipEmbedder.from_pretrained(folder)
+    batches = [TEXTS[:1], TEXTS, TEXTS[1:2], ["old"], ["a " * 9, "old"]]
+    expected = [clip.embed_text(texts) for texts in batches]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            found = list(pool.map(clip.embed_text, batches * 40))
+    finally:
+        sys.setswitchinterval(interval)
+    for i, rows in enumerate(found):
+        torch.testing.assert_close(rows, expected[i % len(batches)])
+    state = clip.tokenizer.backend_tokenizer
+    assert state.padding is None  # what a call with padding would leave behind, for other threads to find
+    assert state.truncation is None
+
+
 def test_case_does_not_matter(clip: ClipEmbedder):
     assert torch.equal(clip.embed_text(["A Person"]), clip.embed_text(["a person"]))
 
@@ -385,6 +411,96 @@ def test_a_model_with_its_own_code_is_refused_and_not_run(folder: Path, tmp_path
     with pytest.raises(UnsafeCheckpointError, match="code of its own"):
         ClipEmbedder.from_pretrained(own)
     assert not marker.exists()
+
+
+def edited(folder: Path, file: str, change: Mapping[str, object], part: str | None = None) -> Path:
+    """The folder, with some entries of one of its JSON files changed."""
+    content = json.loads((folder / file).read_text()) if (folder / file).exists() else {}
+    (content if part is None else content[part]).update(change)
+    (folder / file).write_text(json.dumps(content))
+    return folder
+
+
+@pytest.mark.parametrize("part", [None, "text_config", "vision_config"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"_attn_implementation": "someone/kernel"},
+        {"attn_implementation": "someone/kernel@main"},
+        {"_attn_implementation": {"text_config": "someone/kernel"}},
+        {"_attn_implementation": "flash_attention_2"},
+        {"_experts_implementation": "someone/kernel"},
+        {"quantization_config": {"quant_method": "awq"}},
+        {"quantization_config": {"quant_method": "bitsandbytes", "load_in_8bit": True}},
+        {"transformers_weights": "../other.safetensors"},
+    ],
+)
+def test_a_configuration_chooses_no_code(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str | None, change: dict[str, object]
+):
+    asked: list[str] = []
+    kernels = types.ModuleType("kernels")
+    kernels.get_kernel = lambda name, **_: asked.append(name)
+    kernels.__spec__ = importlib.machinery.ModuleSpec("kernels", None)
+    monkeypatch.setitem(sys.modules, "kernels", kernels)
+    with pytest.raises(UnsafeCheckpointError, match="nothing was run"):
+        ClipEmbedder.from_pretrained(edited(copy(folder, tmp_path / "own"), "config.json", change, part))
+    assert not asked
+
+
+def test_attention_that_is_ours_is_taken(folder: Path, tmp_path: Path, clip: ClipEmbedder):
+    own = edited(copy(folder, tmp_path / "own"), "config.json", {"_attn_implementation": "eager"})
+    torch.testing.assert_close(ClipEmbedder.from_pretrained(own).embed_text(TEXTS), clip.embed_text(TEXTS))
+
+
+@pytest.mark.parametrize(
+    ("file", "part", "change"),
+    [
+        ("config.json", "vision_config", {"patch_size": 0}),
+        ("config.json", "vision_config", {"hidden_size": -1}),
+        ("config.json", "vision_config", {"num_hidden_layers": 2_000_000}),
+        ("config.json", "text_config", {"num_hidden_layers": 2**70}),
+        ("config.json", "text_config", {"num_hidden_layers": 999, "hidden_size": 2**20}),
+        ("config.json", "text_config", {"vocab_size": 2**24}),
+        ("config.json", "text_config", {"max_position_embeddings": 2**40}),
+        ("config.json", "text_config", {"num_attention_heads": 0}),
+        ("config.json", "text_config", {"hidden_act": "../x"}),
+        ("config.json", None, {"projection_dim": "x"}),
+        ("config.json", None, {"text_config": []}),
+        ("config.json", None, {"model_type": ["clip"]}),
+        ("config.json", None, {"text_config": {"a": {"b": None}}}),
+        ("preprocessor_config.json", None, {"image_mean": "abc"}),
+        ("preprocessor_config.json", None, {"image_mean": [[1]]}),
+        ("preprocessor_config.json", None, {"image_std": None}),
+        ("tokenizer_config.json", None, {"model_max_length": "x"}),
+        ("tokenizer_config.json", None, {"model_max_length": -3}),
+        ("tokenizer.json", None, {"pre_tokenizer": SPLIT}),
+        ("tokenizer.json", None, {"model": {"type": "WordLevel", "vocab": {}, "unk_token": "x"}}),
+        ("tokenizer.json", None, {"model": 3}),
+        ("model.safetensors.index.json", None, {"weight_map": {"logit_scale": "../../../../etc/passwd"}}),
+        ("model.safetensors.index.json", None, {"weight_map": {"logit_scale": 3}}),
+        ("adapter_config.json", None, {"base_model_name_or_path": "someone/model", "peft_type": "LORA"}),
+    ],
+)  # fmt: skip
+def test_an_impossible_folder_is_refused_at_once_in_one_line(
+    folder: Path, tmp_path: Path, file: str, part: str | None, change: dict[str, object]
+):
+    bad = edited(copy(folder, tmp_path / "bad"), file, change, part)
+    began = time.monotonic()
+    with pytest.raises(CheckpointError) as caught:
+        ClipEmbedder.from_pretrained(bad)
+    assert time.monotonic() - began < 5
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[", "[]", "3", "[" * 100_000, "\x00", '{"a": 1' + "0" * 5000 + "}", " " * (5 << 20)]
+)
+def test_a_damaged_configuration_is_refused(folder: Path, tmp_path: Path, text: str):
+    bad = copy(folder, tmp_path / "bad")
+    (bad / "config.json").write_text(text)
+    with pytest.raises(UnknownCheckpointError):
+        ClipEmbedder.from_pretrained(bad)
 
 
 def test_missing_extra_misshapen_and_broken_weights_are_refused_by_name(folder: Path, tmp_path: Path):

@@ -11,32 +11,17 @@ import inspect
 import json
 import math
 import os
-import pickle
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import cached_property, lru_cache
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
-import transformers
-from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..errors import (
-    CheckpointMismatchError,
-    CorruptCheckpointError,
-    ImageError,
-    OptionError,
-    PromptError,
-    UnknownCheckpointError,
-    UnsafeCheckpointError,
-    UnsupportedCheckpointError,
-)
-from ..layers.patches import PatchConv2d
-from .hub import PICKLED_WEIGHTS, SAFE_WEIGHTS, find_folder, has_any
+from ..errors import CheckpointMismatchError, ImageError, OptionError, PromptError
+from .clip_folder import checkpoint_errors, load_folder, quiet
+from .hub import find_folder
 
 ClipInput = Literal["standard", "paper"]
 TEXT_BATCH = 256
@@ -77,7 +62,7 @@ class ClipEmbedder(nn.Module):
 
         Raises:
             OptionError: no such input.
-            CheckpointMismatchError: the model's end-of-text token is not the tokenizer's.
+            CheckpointMismatchError: the model's end-of-text token is not the tokenizer's, or a colour is no number.
         """
         super().__init__()
         if clip_input not in ("standard", "paper"):
@@ -90,6 +75,14 @@ class ClipEmbedder(nn.Module):
         self.context_length = min(int(config.text_config.max_position_embeddings), int(tokenizer.model_max_length))
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32)[:, None, None], persistent=False)
         self.register_buffer("std", torch.tensor(std, dtype=torch.float32)[:, None, None], persistent=False)
+        for name, three in (("mean", self.mean), ("std", self.std)):
+            if three.shape != (3, 1, 1) or not three.isfinite().all() or (name == "std" and not (three > 0).all()):
+                raise CheckpointMismatchError(f"the image processor's {name} is no number for each of three colours")
+        if self.context_length < 3:
+            raise CheckpointMismatchError(f"the model reads {self.context_length} tokens of a text; 3 are the least")
+        tokenizer(
+            ["a photo"]
+        )  # settles what its first call changes in it; no later one does, so that threads may share it
         self._pools_at_end = _check_end_token(model, tokenizer)
         accepted = inspect.signature(model.get_text_features).parameters  # type: ignore[arg-type]
         self._text_inputs = [name for name in tokenizer.model_input_names if name in accepted]
@@ -123,15 +116,9 @@ class ClipEmbedder(nn.Module):
             DownloadError: it could not be fetched; `OfflineError` where the network is off.
         """
         folder = find_folder(name_or_folder, offline=offline, revision=revision)
-        with _quiet(), _checkpoint_errors(name_or_folder):
-            model = _load_model(folder, name_or_folder)
-            tokenizer = transformers.AutoTokenizer.from_pretrained(
-                folder, local_files_only=True, trust_remote_code=False
-            )
-            processor = transformers.AutoImageProcessor.from_pretrained(
-                folder, local_files_only=True, trust_remote_code=False, backend="pil"
-            )
-        embedder = cls(model, tokenizer, mean=processor.image_mean, std=processor.image_std, clip_input=clip_input)
+        with quiet(), checkpoint_errors(name_or_folder):
+            model, tokenizer, processor = load_folder(folder, name_or_folder)
+            embedder = cls(model, tokenizer, mean=processor.image_mean, std=processor.image_std, clip_input=clip_input)
         return embedder.to(device)
 
     @property
@@ -207,12 +194,22 @@ class ClipEmbedder(nn.Module):
         return digest.hexdigest()[:16]
 
     def _tokenize(self, texts: list[str]) -> dict[str, Tensor]:
-        for text, ids in zip(texts, self.tokenizer(texts, verbose=False)["input_ids"], strict=True):
+        """Ids and masks of texts, padded to one length.
+
+        Called with `padding`, a fast tokenizer changes itself, under the feet of other threads; `pad` does not.
+        """
+        encoded = self.tokenizer(texts, verbose=False)
+        for text, ids in zip(texts, encoded["input_ids"], strict=True):
             if len(ids) > self.context_length:
                 raise PromptError(self._too_long(text, len(ids)))
+        known = getattr(self.model.config.text_config, "vocab_size", None)  # type: ignore[union-attr]
+        if isinstance(known, int) and max(map(max, encoded["input_ids"]), default=0) >= known:
+            raise CheckpointMismatchError(f"the tokenizer knows words beyond the model's {known}")
         # SigLIP was trained on texts padded to its whole context; the causal models never look beyond the end mark.
         padding = "longest" if self._pools_at_end else "max_length"
-        tokens = self.tokenizer(texts, padding=padding, max_length=self.context_length, return_tensors="pt")
+        tokens = self.tokenizer.pad(
+            encoded, padding=padding, max_length=self.context_length, return_tensors="pt", verbose=False
+        )
         return {name: tokens[name].to(self.device) for name in self._text_inputs}
 
     def _too_long(self, text: str, length: int) -> str:
@@ -303,95 +300,3 @@ def _check_end_token(model: Any, tokenizer: Any) -> bool:
             f"{tokenizer.eos_token_id}; set text_config.eos_token_id in config.json (any token but 2)"
         )
     return True
-
-
-def _check_kind(config: Any, source: object) -> None:
-    """Refuse what is no model of texts and images in one space, before its weights are read."""
-    kind = transformers.MODEL_MAPPING.get(type(config), None)
-    if not all(hasattr(kind, name) for name in ("get_text_features", "get_image_features")):
-        raise UnknownCheckpointError(
-            f"{source} is a model of type {config.model_type}, which embeds no texts and images"
-        )
-    size = getattr(getattr(config, "vision_config", None), "image_size", None)
-    if not isinstance(size, int) or not hasattr(getattr(config, "text_config", None), "max_position_embeddings"):
-        raise UnsupportedCheckpointError(
-            f"{source} is a model of type {config.model_type} without a square image or a context of fixed size"
-        )
-
-
-def _load_model(folder: Path, source: object) -> nn.Module:
-    """Read config and weights of a folder into a model, strictly."""
-    config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    _check_kind(config, source)
-    safe = has_any(folder, SAFE_WEIGHTS)
-    if not safe and not has_any(folder, PICKLED_WEIGHTS):
-        raise UnknownCheckpointError(f"{source} has no weights: expected model.safetensors")
-    model, report = transformers.AutoModel.from_pretrained(
-        folder,
-        config=config,
-        local_files_only=True,
-        trust_remote_code=False,
-        use_safetensors=safe,
-        weights_only=True,
-        dtype=torch.float32,
-        output_loading_info=True,
-    )
-    wrong = {
-        "lacks": report["missing_keys"],
-        "has unknown": [name for name in report["unexpected_keys"] if not name.endswith("position_ids")],
-        "has the wrong shape of": report["mismatched_keys"],
-        "has values that are not finite in": [n for n, p in model.named_parameters() if not p.isfinite().all()],
-    }
-    for what, names in wrong.items():
-        if names:
-            raise CheckpointMismatchError(f"{source} {what} {', '.join(sorted(map(str, names))[:5])}")
-    return fast_backwards(model)
-
-
-def fast_backwards(model: Any) -> nn.Module:
-    """Exchange the two layers of the image side whose gradients take a CPU long as `transformers` has them."""
-    model.set_attn_implementation({"vision_config": "eager"})  # few tokens: their matrix of weights is small
-    for parent in list(model.modules()):
-        for name, layer in list(parent.named_children()):
-            if PatchConv2d.fits(layer):
-                setattr(parent, name, PatchConv2d.of(layer))
-    network: nn.Module = model
-    return network
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the library's progress bars and load reports off the terminal; we check and raise ourselves."""
-    logging = transformers.utils.logging
-    bars, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)
-            yield
-    finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()
-
-
-@contextmanager
-def _checkpoint_errors(source: object) -> Iterator[None]:
-    """Turn the errors of reading a folder into ours."""
-    try:
-        yield
-    except pickle.UnpicklingError as error:
-        raise UnsafeCheckpointError(f"{source}: the pickled weights hold more than tensors, nothing was run") from error
-    except (SafetensorError, EOFError) as error:
-        raise CorruptCheckpointError(f"{source}: the weights are truncated or damaged: {error}") from error
-    except RuntimeError as error:
-        raise CheckpointMismatchError(f"{source} does not fit its configuration: {error}") from error
-    except (OSError, KeyError, TypeError) as error:
-        raise UnknownCheckpointError(f"{source} is not a model folder that can be read: {error}") from error
-    except ValueError as error:
-        if isinstance(error, (OptionError, PromptError)):
-            raise
-        if "trust_remote_code" in str(error):
-            raise UnsafeCheckpointError(f"{source} needs code of its own to run, which is refused") from error
-        raise UnknownCheckpointError(f"{source} is not a model that can be read: {error}") from error
