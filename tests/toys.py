@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from textmorph.generators.base import State, Stop, StyleGenerator
+from textmorph.generators.mobile_stylegan import MobileStyleGAN, MobileStyleGANConfig
 from textmorph.generators.stylegan2 import StyleGAN2, StyleGAN2Config
-from textmorph.latents import Latent
+from textmorph.latents import Latent, StyleLayout
+from textmorph.layers.mapping import MappingNetwork
+from textmorph.layers.wavelets import inverse_haar
+
+G = TypeVar("G", bound=StyleGenerator)
 
 
 def seed_weights(network: nn.Module, seed: int) -> None:
@@ -57,13 +64,74 @@ def toy_generator(
         channel_max=channel_max,
         conv_clamp=conv_clamp,
     )
+    return _seeded(lambda: StyleGAN2(config), seed)
+
+
+def toy_mobile(
+    widths: Sequence[int] = (16, 16, 8), *, w_dim: int = 8, heads: Sequence[int] = (1,), seed: int = 0
+) -> MobileStyleGAN:
+    """A tiny MobileStyleGAN: at 32 px 6 rows of w+ and 80 style channels, with a head for 8 px."""
+    config = MobileStyleGANConfig(widths=tuple(widths), z_dim=8, w_dim=w_dim, mapping_layers=2, heads=tuple(heads))
+    return _seeded(lambda: MobileStyleGAN(config), seed)
+
+
+class ToyWavelets(StyleGenerator):
+    """Shares nothing with StyleGAN2 but what all generators have.
+
+    A grid of 4 px with 16 channels is scaled by styles (no demodulation, no convolution) and unfolded twice by an
+    inverse Haar transform; the second scale and the third share a row of w+, the last row goes unused up to 8 px,
+    where a head of its own gives the image.
+    """
+
+    class Layer(nn.Module):
+        def __init__(self, width: int, side: int) -> None:
+            super().__init__()
+            self.affine = nn.Linear(8, width)
+            self.register_buffer("noise_const", torch.randn(side, side))
+
+    def __init__(self) -> None:
+        sides, widths = (4, 4, 8), (48, 48, 12)
+        layout = StyleLayout(("first", "second", "third"), widths, sides, (False,) * 3, (0, 1, 1))
+        super().__init__(MappingNetwork(8, 8, 2), layout, [Stop(16, 3), Stop(8, 2, exact=False)])
+        self.const = nn.Parameter(torch.randn(48, 4, 4))
+        self.layers = nn.ModuleList(self.Layer(width, side) for width, side in zip(widths, sides, strict=True))
+        self.head = nn.Parameter(torch.randn(3, 12))
+        self.requires_grad_(False).eval()
+
+    def style_layers(self) -> list[nn.Module]:
+        return list(self.layers)
+
+    def widest(self, resolution: int) -> int:
+        return 48 * 16
+
+    def _start(self, num: int) -> State:
+        return (self.const.expand(num, -1, -1, -1),)
+
+    def _step(self, layer: int, state: State, style: Tensor, noise: Tensor | None) -> State:
+        x = state[0] * style[:, :, None, None]  # type: ignore[operator]
+        x = torch.tanh(x if noise is None else x + 0.3 * noise)
+        return (x if layer == 0 else inverse_haar(x),)
+
+    def _image(self, state: State, stop: Stop, style: Tensor) -> Tensor:
+        x = self._step(stop.layers - 1, state, style, None)[0]
+        assert x is not None
+        return x if stop.exact else torch.einsum("bchw,kc->bkhw", x, self.head)
+
+
+def toy_wavelets(seed: int = 0) -> ToyWavelets:
+    return _seeded(ToyWavelets, seed)
+
+
+def _seeded(make: Callable[[], G], seed: int) -> G:
+    """A generator with seeded weights and the mean of w that belongs to them."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)  # the constructor draws too, and sets the scale
-        generator = StyleGAN2(config)
+        generator = make()
     seed_weights(generator, seed)
-    z = torch.from_numpy(np.random.default_rng(seed).standard_normal((256, z_dim), dtype=np.float32))
-    label = torch.eye(label_dim)[torch.arange(256) % label_dim] if label_dim else None
-    generator.mapping.mean_w.copy_(generator.mapping(z, label).mean(dim=0))
+    mapping = generator.mapping
+    z = torch.from_numpy(np.random.default_rng(seed).standard_normal((256, mapping.z_dim), dtype=np.float32))
+    label = torch.eye(mapping.label_dim)[torch.arange(256) % mapping.label_dim] if mapping.label_dim else None
+    mapping.mean_w.copy_(mapping(z, label).mean(dim=0))
     return generator
 
 

@@ -28,7 +28,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from textmorph.generators.stylegan2 import MappingNetwork
+from textmorph.layers.mapping import MappingNetwork
 from textmorph.layers.equalized import EqualizedLinear
 
 from . import attributes as A

@@ -414,11 +414,8 @@ def probe_styles(
 def largest_batch(generator: Generator, resolution: int, *, share: float = 0.3) -> int:
     """How many images may be drawn at once in a share of the memory that is free: a power of two from 2."""
     device = generator.mean_w.device
-    config = getattr(generator, "config", None)
-    channels: Any = getattr(config, "channels", None)
-    sides = [side for side in getattr(config, "resolutions", []) if side <= resolution]
-    widest = max((channels(side) * side**2 for side in sides), default=64 * resolution**2) if channels else 0
-    each = 4 * _LIVE_FEATURES * (widest or 64 * resolution**2)
+    widest = getattr(generator, "widest", None)
+    each = 4 * _LIVE_FEATURES * (widest(resolution) if widest else 64 * resolution**2)
     limit = _LARGEST_BATCH.get(device.type, 64)
     free = free_memory(device)
     fits = limit if free is None else max(2, int(share * free / each))

@@ -32,6 +32,7 @@ FORMATS = {
     "encoder-pt": "textmorph.checkpoints.pixel2style2pixel",
     "mapper-pt": "textmorph.checkpoints.styleclip_mapper",
     "arcface-pth": "textmorph.checkpoints.arcface",
+    "openvino-wheel": "textmorph.checkpoints.openvino",
 }
 """Name of a format → its module, in the order in which they are tried."""
 

@@ -36,7 +36,7 @@ from ..fields import shown
 from . import inert_pickle
 from .inert_pickle import ArrayRecord, DtypeRecord, Global, TensorRecord
 
-Packing = Literal["pickle", "torch", "safetensors"]
+Packing = Literal["pickle", "torch", "safetensors", "zip"]
 
 MAX_RATIO = 20  # a zip of weights hardly shrinks
 MAX_ENTRIES = 100_000
@@ -55,6 +55,14 @@ class Storage:
     read: Callable[[], bytes | memoryview]
 
 
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """One file in a zip file, unfolded when asked; `size` is what it will be."""
+
+    size: int
+    read: Callable[[], bytes]
+
+
 @dataclass(eq=False)
 class Content:
     """An opened file: what it is packed in, the object in it, and how much may still be read from it.
@@ -62,7 +70,7 @@ class Content:
     Args:
         path: for messages.
         packing: see `Packing`.
-        tree: the object; in safetensors the tensors by name.
+        tree: the object; in safetensors the tensors by name, in a zip of other files an `Entry` by name.
         header: the metadata of a safetensors file.
         budget: bytes of tensors that may be made from it; views that share a storage must not multiply it.
     """
@@ -124,7 +132,7 @@ def open_file(path: str | os.PathLike[str]) -> Content:
 
 def _open(path: Path, data: mmap.mmap) -> Content:
     if data[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
-        return Content(path, "torch", _read_zip(path))
+        return _read_zip(path)
     if data[8:9] == b"{" and struct.unpack("<Q", data[:8])[0] <= len(data) - 8:
         return _read_safetensors(path, len(data))  # before the pickle: the length 0x280 of a header begins like one
     if data[:1] == b"\x80" and len(data) > 1 and data[1] <= 5:
@@ -198,7 +206,7 @@ def _reference(reference: Any) -> tuple[str, torch.dtype, int]:
     return key, getattr(torch, inert_pickle.STORAGES[kind.name]), numel
 
 
-def _read_zip(path: Path) -> Any:
+def _read_zip(path: Path) -> Content:
     try:
         archive = zipfile.ZipFile(path)
     except (zipfile.BadZipFile, NotImplementedError, struct.error, ValueError, OSError) as error:
@@ -206,6 +214,8 @@ def _read_zip(path: Path) -> Any:
     entries = {entry.filename: entry for entry in archive.infolist()}
     _check_zip(path.stat().st_size, archive.infolist())
     roots = [name.removesuffix("data.pkl") for name in entries if name == "data.pkl" or name.endswith("/data.pkl")]
+    if not roots and any(name.endswith(".xml") for name in entries):
+        return Content(path, "zip", {name: _lazy(archive, entry) for name, entry in entries.items()})
     if len(roots) != 1:
         raise UnknownCheckpointError("a zip file, but none that torch wrote; unpack it and name the file of weights")
     root = roots[0]
@@ -232,7 +242,12 @@ def _read_zip(path: Path) -> Any:
             raise CorruptCheckpointError("the file is damaged: a block of weights is missing or has another size")
         return Storage(dtype, numel, lambda: read(name))
 
-    return inert_pickle.load(io.BytesIO(_entry(archive, f"{root}data.pkl")), persistent=resolve)
+    tree = inert_pickle.load(io.BytesIO(_entry(archive, f"{root}data.pkl")), persistent=resolve)
+    return Content(path, "torch", tree)
+
+
+def _lazy(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Entry:
+    return Entry(entry.file_size, lambda: _entry(archive, entry.filename))
 
 
 def _check_zip(size: int, entries: list[zipfile.ZipInfo]) -> None:

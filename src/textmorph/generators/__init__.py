@@ -12,7 +12,6 @@ from torch import Tensor
 from .. import checkpoints
 from ..errors import CheckpointMismatchError
 from ..latents import Latent, Space, StyleLayout
-from ..layers.weights import build, read_config
 
 Noise = Literal["const", "none"] | int
 """`const`: the noise stored with the weights; `none`; or a seed, whose noise is the same for every row of a batch."""
@@ -30,13 +29,16 @@ class Generator(Protocol):
         """Mean of w over many samples, [W]."""
         ...
 
-    def __call__(self, latent: Latent, *, noise: Noise = "const", resolution: int | None = None) -> Tensor:
+    def __call__(
+        self, latent: Latent, *, noise: Noise = "const", resolution: int | None = None, exact: bool = True
+    ) -> Tensor:
         """Image [B, 3, R, R] of a latent in any space, RGB, about [-1, 1] (not clamped).
 
         Args:
             latent: in `z`, `w`, `w+` or `s`.
             noise: see `Noise`.
-            resolution: a lower power of two stops there and saves the cost of the layers above.
+            resolution: a lower power of two; where the network can stop there, it saves the cost of the layers above.
+            exact: False allows a quick estimate of a smaller image.
         """
         ...
 
@@ -49,8 +51,11 @@ class Generator(Protocol):
         ...
 
 
-GENERATORS = {"stylegan2": "textmorph.generators.stylegan2:StyleGAN2"}
-"""Architecture in a checkpoint → network."""
+GENERATORS = {
+    "stylegan2": "textmorph.generators.stylegan2:StyleGAN2",
+    "mobile_stylegan": "textmorph.generators.mobile_stylegan:MobileStyleGAN",
+}
+"""Architecture in a checkpoint → network, whose `restore` builds it from configuration and tensors."""
 
 
 def load_generator(path: str | os.PathLike[str], *, device: str | torch.device = "cpu") -> Generator:
@@ -62,7 +67,7 @@ def load_generator(path: str | os.PathLike[str], *, device: str | torch.device =
         device: where the network goes.
 
     Returns:
-        The network, frozen and in eval mode. Where the file has no average of w, it is that of 10 000 samples.
+        The network, frozen and in eval mode.
 
     Raises:
         CheckpointError: the file cannot be read or does not fit; see the tree in `errors`.
@@ -71,13 +76,6 @@ def load_generator(path: str | os.PathLike[str], *, device: str | torch.device =
     if found.kind != "generator" or found.architecture not in GENERATORS:
         raise CheckpointMismatchError(f"{path} holds {found.kind} '{found.architecture}', not a generator")
     module_name, name = GENERATORS[found.architecture].split(":")
-    module = import_module(module_name)
-    network, config_class = getattr(module, name), getattr(module, f"{name}Config")
-    config = read_config(config_class, found.config, source=path)
-    complete = "mapping.mean_w" in found.tensors
-    tensors = found.tensors if complete else {**found.tensors, "mapping.mean_w": torch.zeros(config.w_dim)}
-    generator = build(lambda: network(config), tensors, source=path)
-    if not complete:
-        label = torch.eye(config.label_dim)[torch.arange(10_000) % config.label_dim] if config.label_dim else None
-        generator.mean_w.copy_(generator.sample(10_000, seed=0, label=label).value.mean(dim=0))
+    network = getattr(import_module(module_name), name)
+    generator = network.restore(found.config, found.tensors, source=path)
     return cast(Generator, generator.to(device))

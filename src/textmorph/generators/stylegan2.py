@@ -7,19 +7,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from itertools import pairwise
+from dataclasses import dataclass
 from typing import cast
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..errors import LatentError, OptionError, SpaceError
-from ..latents import SPACES, Latent, Space, StyleLayout
-from ..layers.equalized import EqualizedLinear, leaky_relu
+from ..errors import OptionError
+from ..latents import StyleLayout
+from ..layers.equalized import EqualizedLinear
+from ..layers.mapping import MappingNetwork
 from ..layers.modulation import folds, has_gradient, modulated_layer, modulated_to_rgb, upsample
-from . import Noise
+from .base import State, Stop, StyleGenerator
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,36 +61,6 @@ class StyleGAN2Config:
 
     def channels(self, resolution: int) -> int:
         return min(self.channel_base // resolution, self.channel_max)
-
-
-class MappingNetwork(nn.Module):
-    """z [B, Z] (and class vector [B, K]) → w [B, W]."""
-
-    mean_w: Tensor
-
-    def __init__(self, config: StyleGAN2Config) -> None:
-        super().__init__()
-        self.label_dim = config.label_dim
-        if config.label_dim:
-            self.embed = EqualizedLinear(config.label_dim, config.w_dim)
-        width = config.z_dim + (config.w_dim if config.label_dim else 0)
-        widths = [width] + [config.w_dim] * config.mapping_layers
-        self.layers = nn.ModuleList(
-            EqualizedLinear(i, o, lr_multiplier=0.01, activation=leaky_relu) for i, o in pairwise(widths)
-        )
-        self.register_buffer("mean_w", torch.zeros(config.w_dim))
-
-    def forward(self, z: Tensor, label: Tensor | None = None) -> Tensor:
-        x = _unit_power(z)
-        if self.label_dim:
-            if label is None or label.shape[-1] != self.label_dim:
-                raise OptionError(f"this generator is conditional: give a label of length {self.label_dim}")
-            x = torch.cat([x, _unit_power(self.embed(label.to(x))).expand(len(x), -1)], dim=1)
-        elif label is not None:
-            raise OptionError("this generator has no classes; leave the label out")
-        for layer in self.layers:
-            x = layer(x)
-        return x
 
 
 class SynthesisLayer(nn.Module):
@@ -154,274 +123,59 @@ class SynthesisBlock(nn.Module):
         """In the order of the styles."""
         return [self.conv0, self.conv1, self.to_rgb] if hasattr(self, "conv0") else [self.conv1, self.to_rgb]
 
-    def forward(
-        self,
-        x: Tensor,
-        scale: Tensor | None,
-        image: Tensor | None,
-        styles: Sequence[Tensor],
-        noise: Sequence[Tensor | None],
-        skip: int = 0,
-    ) -> tuple[Tensor, Tensor | None, Tensor]:
-        """Features, their scale and the image of the block before → those of this one. Takes the first styles.
 
-        The first `skip` layers are left out: x has been through them.
-        """
-        *convs, to_rgb = self.layers()[skip:]
-        for layer, style, source in zip(convs, styles, noise, strict=False):
-            x, scale = layer(x, scale, style, source)
-        rgb = to_rgb(x, scale, styles[len(convs)])
-        return x, scale, rgb if image is None else upsample(image) + rgb
-
-
-@dataclass(frozen=True, eq=False)
-class Paused:
-    """A rendering that stopped before one layer; made by `StyleGAN2.pause`, one row per sample.
-
-    Args:
-        layer: index of the style layer that is next.
-        features, scale, image: before it; see `SynthesisBlock`. The first layers have no image yet.
-        resolution: of the image to come.
-        noise: that of the layers to come.
-    """
-
-    layer: int
-    features: Tensor
-    scale: Tensor | None
-    image: Tensor | None
-    resolution: int
-    noise: tuple[Tensor | None, ...]
-
-    def __getitem__(self, rows: slice | Tensor) -> Paused:
-        """Some of the samples, or some of them many times."""
-        scale = None if self.scale is None else self.scale[rows]
-        image = None if self.image is None else self.image[rows]
-        # Indexing by a tensor forgets the order in memory that the layers are fast in.
-        features = self.features[rows].contiguous(memory_format=torch.channels_last)
-        return replace(self, features=features, scale=scale, image=image)
-
-
-class StyleGAN2(nn.Module):
-    """A StyleGAN2 generator: latent in, image out.
+class StyleGAN2(StyleGenerator):
+    """A StyleGAN2 generator: latent in, image out. At a lower resolution the image is the skip image of that block.
 
     Built frozen and in eval mode; who trains it calls `requires_grad_(True)`.
     """
 
+    config_class = StyleGAN2Config
+
     def __init__(self, config: StyleGAN2Config) -> None:
-        super().__init__()
+        layout = _style_layout(config)
+        ends = [i + 1 for i, last in enumerate(layout.to_rgb) if last]
+        super().__init__(
+            MappingNetwork(config.z_dim, config.w_dim, config.mapping_layers, config.label_dim),
+            layout,
+            [Stop(side, layers) for side, layers in zip(config.resolutions, ends, strict=True)],
+        )
         self.config = config
-        self.resolution = config.resolution
-        self.mapping = MappingNetwork(config)
         self.blocks = nn.ModuleList(SynthesisBlock(config, r) for r in config.resolutions)
-        self.style_layout = _style_layout(config)
         self.requires_grad_(False).eval()
 
-    @property
-    def mean_w(self) -> Tensor:
-        """Mean of w over many samples, [W]."""
-        return self.mapping.mean_w
+    def style_layers(self) -> list[SynthesisLayer | ToRGB]:
+        return [layer for block in self.blocks for layer in cast(SynthesisBlock, block).layers()]
 
-    def forward(self, latent: Latent, *, noise: Noise = "const", resolution: int | None = None) -> Tensor:
-        """Image [B, 3, R, R] of a latent in any space.
+    def widest(self, resolution: int) -> int:
+        return max(self.config.channels(side) * side**2 for side in self.config.resolutions if side <= resolution)
 
-        Args:
-            latent: in `z`, `w`, `w+` or `s`.
-            noise: `const` (stored with the weights), `none`, or a seed (the same noise for every row of the batch).
-            resolution: a lower power of two; the image is then the skip image of that block, without the cost of
-                the layers above it.
+    def _start(self, num: int) -> State:
+        const = cast(SynthesisBlock, self.blocks[0]).const.expand(num, -1, -1, -1)  # [B, C, 4, 4]
+        return const.contiguous(memory_format=torch.channels_last), None, None
 
-        Raises:
-            OptionError: no such resolution or noise.
-            LatentError: the latent does not fit this generator.
-        """
-        resolution = self.resolution if resolution is None else resolution
-        if resolution not in self.config.resolutions:
-            raise OptionError(f"resolution is one of {self.config.resolutions}, not {resolution}")
-        blocks = self._blocks(resolution)
-        styles = self._styles(latent, resolution)
-        const = blocks[0].const.expand(len(latent.value), -1, -1, -1)  # [B, C, 4, 4]
-        x = const.contiguous(memory_format=torch.channels_last)
-        return self._render(blocks, styles, self._noise(noise, resolution), x).contiguous()
+    def _step(self, layer: int, state: State, style: Tensor, noise: Tensor | None) -> State:
+        """Features, the scale [B, C] that they are still to be multiplied by, and the image of the blocks so far."""
+        x, scale, image = state
+        assert x is not None
+        module = self.style_layers()[layer]
+        if isinstance(module, SynthesisLayer):
+            return *module(x, scale, style, noise), image
+        rgb = module(x, scale, style)
+        return x, scale, rgb if image is None else upsample(image) + rgb
 
-    def _render(
-        self,
-        blocks: Sequence[SynthesisBlock],
-        styles: Sequence[Tensor],
-        noise: Sequence[Tensor | None],
-        x: Tensor,
-        scale: Tensor | None = None,
-        image: Tensor | None = None,
-        skip: int = 0,
-    ) -> Tensor:
-        """Run blocks over features x [B, C, r, r] and their image [B, 3, r, r]; x is past `skip` layers of the first.
-
-        From where the scales go into the weights (see `modulated_layer`) it runs sample by sample.
-        """
-        for i, block in enumerate(blocks):
-            layers = block.layers()[skip:]
-            if len(x) > 1 and folds(x, layers[0].weight) and not has_gradient(x, *styles, *block.parameters()):
-                samples = zip(torch.split(x, 1), _rows(scale, len(x)), _rows(image, len(x)), strict=True)
-                rows = zip(samples, zip(*(torch.split(style, 1) for style in styles), strict=True), strict=True)
-                return torch.cat([self._render(blocks[i:], style, noise, *one, skip) for one, style in rows])
-            x, scale, image = block(x, scale, image, styles, noise, skip)
-            styles, noise, skip = styles[len(layers) :], noise[len(layers) - 1 :], 0
+    def _image(self, state: State, stop: Stop, style: Tensor) -> Tensor:
+        image = self._step(stop.layers - 1, state, style, None)[2]
         assert image is not None
         return image
 
-    def pause(self, latent: Latent, layer: int, *, noise: Noise = "const", resolution: int | None = None) -> Paused:
-        """Render up to one style layer, so that many images that differ from there on share the way to it.
-
-        Args:
-            latent: in any space, [B, ...].
-            layer: index in `style_layout`; of a layer that the image needs.
-            noise, resolution: as in `forward`.
-
-        Raises:
-            OptionError: no such resolution or noise, or a layer above the resolution.
-        """
-        resolution = self.resolution if resolution is None else resolution
-        if resolution not in self.config.resolutions or not 0 <= layer < len(self._layers(resolution)):
-            raise OptionError(f"there is no layer {layer} in an image of {resolution} px")
-        styles, sources = self._styles(latent, resolution), self._noise(noise, resolution)
-        const = self._blocks(resolution)[0].const.expand(len(latent.value), -1, -1, -1)  # [B, C, 4, 4]
-        x = const.contiguous(memory_format=torch.channels_last)
-        scale = image = None
-        left = layer
-        for block in self._blocks(resolution):
-            layers = block.layers()
-            if left < len(layers):
-                for conv, style, source in zip(layers[:left], styles, sources, strict=False):
-                    x, scale = cast(SynthesisLayer, conv)(x, scale, style, source)
-                break
-            x, scale, image = block(x, scale, image, styles, sources)
-            styles, sources, left = styles[len(layers) :], sources[len(layers) - 1 :], left - len(layers)
-        return Paused(layer, x, scale, image, resolution, tuple(sources[left:]))
-
-    def resume(self, paused: Paused, latent: Latent) -> Tensor:
-        """Finish a rendering: image [B, 3, R, R].
-
-        Args:
-            latent: in s, [B, C], a row for each of the paused; channels of layers that lie behind do not count.
-        """
-        layers, blocks = 0, self._blocks(paused.resolution)
-        while layers + len(blocks[0].layers()) <= paused.layer:
-            layers += len(blocks.pop(0).layers())
-        styles = self._styles(latent, paused.resolution)[paused.layer :]
-        skip = paused.layer - layers
-        return self._render(
-            blocks, styles, paused.noise, paused.features, paused.scale, paused.image, skip
-        ).contiguous()
-
-    def sample(
-        self,
-        num: int,
-        *,
-        seed: int,
-        truncation: float = 1.0,
-        truncation_cutoff: int | None = None,
-        label: Tensor | None = None,
-    ) -> Latent:
-        """Random latents: in w, or in w+ where only some rows are truncated.
-
-        Row i depends on the seed and i alone, whatever `num` is.
-
-        Args:
-            num: how many.
-            seed: any non-negative integer.
-            truncation: psi; w moves towards its mean, 1 leaves it.
-            truncation_cutoff: truncate only this many first rows of w+.
-            label: class vector [K] or [num, K] of a conditional generator.
-        """
-        noise = np.random.default_rng(seed).standard_normal((num, self.config.z_dim), dtype=np.float32)
-        z = Latent(torch.from_numpy(noise).to(self.mean_w), "z")
-        w = self.to_space(z, "w", label=label)
-        return self.truncate(w, truncation, cutoff=truncation_cutoff)
-
-    def truncate(self, latent: Latent, psi: float, *, cutoff: int | None = None) -> Latent:
-        """Move a latent in w or w+ towards the mean: mean + psi · (w − mean), in the first `cutoff` rows or in all."""
-        if latent.space not in ("w", "w+"):
-            raise SpaceError(f"truncation works in w and w+, not in {latent.space}")
-        if psi == 1:
-            return latent
-        if cutoff is None:
-            return Latent(self.mean_w.lerp(latent.value, psi), latent.space)
-        rows = self.to_space(latent, "w+").value
-        head = self.mean_w.lerp(rows[:, :cutoff], psi)
-        return Latent(torch.cat([head, rows[:, cutoff:]], dim=1), "w+")
-
-    def to_space(self, latent: Latent, space: Space, *, label: Tensor | None = None) -> Latent:
-        """Move up the ladder z → w → w+ → s.
-
-        Raises:
-            SpaceError: the way leads down, or the space is unknown.
-            LatentError: the latent does not fit this generator.
-        """
-        if space not in SPACES:
-            raise SpaceError(f"unknown latent space {space!r}; use one of {', '.join(SPACES)}")
-        steps = SPACES.index(space) - SPACES.index(latent.space)
-        if steps < 0:
-            raise SpaceError(f"a latent in {latent.space} cannot go back to {space}; the ladder is z → w → w+ → s")
-        self._check(latent)
-        value = latent.value
-        for step in SPACES[SPACES.index(latent.space) : SPACES.index(space)]:
-            if step == "z":
-                value = self.mapping(value, label)
-            elif step == "w":
-                value = value[:, None].expand(-1, self.config.num_rows, -1)
-            else:
-                value = torch.cat(self._affines(value, self.resolution), dim=1)
-        return Latent(value, space)
-
-    def _check(self, latent: Latent) -> None:
-        config = self.config
-        expected = {
-            "z": (config.z_dim,),
-            "w": (config.w_dim,),
-            "w+": (config.num_rows, config.w_dim),
-            "s": (self.style_layout.num_channels,),
-        }[latent.space]
-        if tuple(latent.value.shape[1:]) != expected:
-            got, want = list(latent.value.shape), ["B", *expected]
-            raise LatentError(f"this generator takes a latent in {latent.space} of shape {want}, not {got}")
-
-    def _blocks(self, resolution: int) -> list[SynthesisBlock]:
-        return [cast(SynthesisBlock, block) for block in self.blocks[: self.config.resolutions.index(resolution) + 1]]
-
-    def _layers(self, resolution: int) -> list[SynthesisLayer | ToRGB]:
-        """Style layers up to a resolution, in network order."""
-        return [layer for block in self._blocks(resolution) for layer in block.layers()]
-
-    def _affines(self, w_plus: Tensor, resolution: int) -> list[Tensor]:
-        rows = self.style_layout.rows
-        return [layer.affine(w_plus[:, row]) for layer, row in zip(self._layers(resolution), rows, strict=False)]
-
-    def _styles(self, latent: Latent, resolution: int) -> Sequence[Tensor]:
-        if latent.space == "s":
-            self._check(latent)
-            return self.style_layout.split(latent.value)
-        return self._affines(self.to_space(latent, "w+").value, resolution)
-
-    def _noise(self, noise: Noise, resolution: int) -> list[Tensor | None]:
-        layers = [layer for layer in self._layers(resolution) if isinstance(layer, SynthesisLayer)]
-        if noise == "none":
-            return [None] * len(layers)
-        if noise == "const":
-            return [layer.noise_const for layer in layers]
-        if isinstance(noise, int) and not isinstance(noise, bool) and noise >= 0:
-            random = torch.Generator().manual_seed(noise)
-            sides = [layer.resolution for layer in layers]
-            return [torch.randn(side, side, generator=random).to(self.mean_w.device) for side in sides]
-        raise OptionError(f"noise is 'const', 'none' or a seed (an integer from 0), not {noise!r}")
-
-
-def _rows(tensor: Tensor | None, num: int) -> Sequence[Tensor | None]:
-    """A tensor row by row; None for each row where there is none."""
-    return [None] * num if tensor is None else torch.split(tensor, 1)
-
-
-def _unit_power(x: Tensor) -> Tensor:
-    """Scale each row to a mean square of 1."""
-    return x * (x.square().mean(dim=-1, keepdim=True) + 1e-8).rsqrt()
+    def _apart(self, layer: int, state: State, styles: Sequence[Tensor], *, first: bool) -> bool:
+        """From where the scales go into the weights (see `modulated_layer`)."""
+        x, module = state[0], self.style_layers()[layer]
+        if x is None or not (first or getattr(module, "up", False)) or not folds(x, module.weight):
+            return False
+        block = self.blocks[self.style_layout.resolutions[layer].bit_length() - 3]
+        return not has_gradient(x, *styles, *block.parameters())
 
 
 def _style_layout(config: StyleGAN2Config) -> StyleLayout:
