@@ -7,9 +7,12 @@ import base64
 import gc
 import io
 import json
+import os
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -26,6 +29,7 @@ from textmorph.errors import InputError, OptionError
 from textmorph.images import read_image, read_text
 from textmorph.record import KEY as RECORD
 from textmorph.web import Settings, build_studio, launch
+from textmorph.web.handlers import UNEXPECTED
 from textmorph.web.page import ASSETS, asset
 from textmorph.web.server import Built
 
@@ -173,6 +177,29 @@ def test_refusals_are_sentences_and_tell_nothing_of_the_machine(client: Client, 
             ask(client, "preview", key, 1, strength)
 
 
+@pytest.mark.parametrize("value", [None, [], ["a"], [[1]], True, 1.5, -1, 10**30, "x"], ids=str)
+def test_odd_values_for_any_argument_are_refused_in_a_sentence_of_ours(client: Client, value: Any) -> None:
+    key = start(client)
+    refusals = []
+    for endpoint, arguments in ARGUMENTS.items():
+        for place in range(len(arguments) + 1):
+            odd = [value if index == place else argument for index, argument in enumerate([key, *arguments])]
+            try:
+                ask(client, endpoint, *odd)
+            except AppError as error:
+                refusals.append(str(error))
+        assert ask(client, "look", key)["visit"] == key
+    assert refusals
+    assert not [words for words in refusals if UNEXPECTED in words or "Traceback" in words or "\n" in words]
+
+
+ARGUMENTS: dict[str, list[Any]] = {
+    "open": ["x"], "sample": ["x"], "surprise": [1], "wish": ["a hat", "global", 1.0, 4], "add_edit": ["x", "eA=="],
+    "change": [1, 1.0, 4, True], "preview": [1, 1.0, 4], "remove": [1], "sheet": [1], "download": ["latent", 1],
+    "restore": ["{}"], "domain": ["toy"],
+}  # fmt: skip
+
+
 def test_a_wish_stays_text(client: Client) -> None:
     key = start(client)
     for words in ("<img src=x>", "../../etc"):
@@ -192,6 +219,87 @@ def test_files_are_for_their_visitor_alone(client: Client, url: str, built: Buil
     folder = built.studio.visits.get(mine).folder
     for path in (f"/gradio_api/file={folder / file['name']}", f"/file={folder / file['name']}"):
         assert status(url, path) == 404
+
+
+def post(url: str, path: str, body: Any) -> tuple[int, str]:
+    request = Request(urljoin(url, path), json.dumps(body).encode(), headers={"Content-Type": "application/json"})
+    try:
+        with urlopen(request, timeout=20) as answer:
+            return answer.status, answer.read().decode()
+    except HTTPError as error:
+        return error.code, error.read().decode()
+
+
+@pytest.fixture
+def copies(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A folder where Gradio would keep files by default."""
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "copies"))
+    return tmp_path / "copies"
+
+
+@pytest.mark.parametrize("where", ["file", "fifo", "folder", "http", "missing"])
+def test_no_route_takes_a_file_of_this_machine_for_an_argument(
+    where: str, client: Client, url: str, built: Built, copies: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("secret")
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "folder").mkdir()
+    path = "http://127.0.0.1:9/x" if where == "http" else str(tmp_path / where)
+    file = {"path": path, "meta": {"_type": "gradio.FileData"}}
+    before = set(built.settings.root.rglob("*"))
+    paths = {route.path for route in _routes(built.app._app) if "POST" in (getattr(route, "methods", None) or ())}
+    functions = built.page.fns
+    names = [str(function.api_name) for function in functions.values() if function.api_name]
+    asked = [
+        (route.replace("{api_name}", name), {"data": [file] * 5, "visit": file})
+        for route in paths
+        for name in (names if "{api_name}" in route else [""])
+    ]
+    asked += [
+        ("/gradio_api/queue/join", {"data": data, "fn_index": index, "session_hash": "s"} | more)
+        for index in functions
+        for data in ([file], [[file]], [None, file])
+        for more in ({}, {"event_data": file}, {"event_data": {"do": file}})
+    ]
+    assert len(paths) > 15
+    assert len(asked) > 200
+    begun = time.monotonic()
+    for route, body in asked:
+        code, answer = post(url, route, body)
+        assert code in (400, 404), (route, code)
+        assert str(tmp_path) not in answer
+    assert status(url, "/robots.txt") == 200
+    assert time.monotonic() - begun < 60
+    assert not copies.exists()
+    assert set(built.settings.root.rglob("*")) == before
+
+
+def _routes(app: Any) -> Iterator[Any]:
+    for route in app.routes:
+        if hasattr(route, "original_router"):
+            yield from _routes(route.original_router)
+        elif getattr(route, "routes", None):
+            yield from _routes(route)
+        else:
+            yield route
+
+
+@pytest.mark.parametrize("where", ["file", "fifo"])
+def test_gradio_refuses_files_by_itself_where_the_guard_would_let_them_through(
+    where: str, domain: Path, copies: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("secret")
+    os.mkfifo(tmp_path / "fifo")
+    built = build_studio([domain], Settings(root=tmp_path / "studio"), device="cpu")
+    with launch(replace(built, app=built.app._app), port=0) as address:
+        body = {"data": [{"path": str(tmp_path / where), "meta": {"_type": "gradio.FileData"}}]}
+        code, answer = post(address.url, "/gradio_api/call/look", body)
+        assert code == 200
+        event = json.loads(answer)["event_id"]
+        assert "event: error" in fetch(address.url, f"/gradio_api/call/look/{event}").decode()
+        assert status(address.url, "/robots.txt") == 200
+    assert not copies.exists()
+    assert not [path for path in built.settings.root.rglob("*") if "secret" in path.name or path.name == where]
 
 
 def test_gradios_own_uploads_are_closed_and_nothing_lies_in_its_folder(

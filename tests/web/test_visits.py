@@ -11,7 +11,7 @@ import pytest
 
 from textmorph.errors import InputError, OptionError, OutputError
 from textmorph.web.settings import Settings
-from textmorph.web.visits import KEY, LINKS, Visits, sweeping
+from textmorph.web.visits import KEY, LINKS, Visit, Visits, sweeping
 
 
 class Clock:
@@ -136,23 +136,65 @@ def test_other_tokens_open_nothing(visits: Visits, token: object) -> None:
         visits.open_link(token)
 
 
-def test_a_full_studio_lets_the_idlest_go_first_those_without_a_picture(tmp_path: Path, clock: Clock) -> None:
+def seated(visits: Visits) -> Visit:
+    visit = visits.start()
+    visits.seat(visit)
+    visit.picture = object()  # type: ignore[assignment]
+    return visit
+
+
+def test_a_full_studio_lets_the_idlest_go_who_was_idle_for_an_hour(tmp_path: Path, clock: Clock) -> None:
     visits = make(tmp_path, clock, max_visits=2)
-    first, second = visits.start(), visits.start()
-    first.picture = object()  # type: ignore[assignment]
+    first, second = seated(visits), seated(visits)
     with pytest.raises(OptionError, match="full"):
-        visits.start()
-    clock.now += 120
-    third = visits.start()
-    assert not second.folder.exists()
-    third.picture = object()  # type: ignore[assignment]
-    with pytest.raises(OptionError, match="full"):
-        visits.start()
+        seated(visits)
     clock.now += 3600
-    visits.get(third.key)
-    visits.start()
+    visits.get(second.key)
+    seated(visits)
     assert not first.folder.exists()
-    assert len(visits) == 2
+    assert second.folder.exists()
+
+
+def test_visitors_without_a_picture_never_fill_the_studio(tmp_path: Path, clock: Clock) -> None:
+    visits = make(tmp_path, clock, max_visits=5)
+    working = [seated(visits) for _ in range(3)]
+    for _ in range(100):
+        clock.now += 0.01
+        visits.start()
+    assert len(visits) == len(folders(tmp_path)) == 3 + 5
+    assert all(visits.get(visit.key) is visit for visit in working)
+    working += [seated(visits) for _ in range(2)]
+    assert len(visits) <= 10
+    assert all(visit.folder.exists() for visit in working)
+
+
+def test_a_visitor_whose_own_place_is_full_may_still_take_another_picture(tmp_path: Path, clock: Clock) -> None:
+    visits = make(tmp_path, clock, max_visits=1)
+    visits.seat(seated(visits))
+
+
+def test_at_the_end_the_folders_go_and_the_links_stay(tmp_path: Path, clock: Clock) -> None:
+    visits = make(tmp_path, clock)
+    token = visits.make_link(b"state")
+    with sweeping(visits):
+        visits.start()
+        assert len(folders(tmp_path)) == 1
+    assert not folders(tmp_path)
+    assert make(tmp_path, clock).open_link(token) == b"state"
+
+
+def test_what_goes_wrong_while_trying_leaves_everything_as_it_was(tmp_path: Path, clock: Clock) -> None:
+    visit = make(tmp_path, clock).start()
+    (visit.folder / "edit-1.safetensors").touch()
+    before = visit.history, visit.picture, dict(visit.edits), visit.domain
+    with pytest.raises(KeyError), visit.trying():
+        (visit.folder / "edit-2.safetensors").touch()
+        visit.empty()
+        visit.edits["file", "edit-2.safetensors"] = None  # type: ignore[assignment]
+        visit.domain = "another"
+        raise KeyError
+    assert (visit.history, visit.picture, visit.edits, visit.domain) == before
+    assert [path.name for path in visit.folder.iterdir()] == ["edit-1.safetensors"]
 
 
 def test_a_root_that_is_a_link_or_a_file_is_refused(tmp_path: Path, clock: Clock) -> None:

@@ -35,6 +35,22 @@ def serve(
         str,
         typer.Option(help="The address to listen on. Any but this machine's own lets others in: see docs/studio.md."),
     ] = "127.0.0.1",
+    allowed_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allowed-host",
+            metavar="NAME",
+            help="Another name that the page answers to, such as that of a proxy; repeatable.",
+        ),
+    ] = None,
+    password: Annotated[
+        str | None,
+        typer.Option(
+            envvar="TEXTMORPH_PASSWORD",
+            show_envvar=True,
+            help="Ask everybody for this password. Better by the variable: a command line can be read by others.",
+        ),
+    ] = None,
     open_browser: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in a browser.")] = False,
     lifetime_hours: Annotated[
         float,
@@ -76,7 +92,8 @@ def serve(
 
         settings = Settings(
             host=host, port=port, lifetime_hours=lifetime_hours, max_upload_bytes=max_upload << 20,
-            max_pixels=max_megapixels * 1_000_000, optimize_steps=optimize_steps,
+            allowed_hosts=tuple(allowed_host or ()), password=password, optimize_steps=optimize_steps,
+            max_pixels=max_megapixels * 1_000_000,
             root=cache_folder() / "studio" if folder is None else Path(folder).expanduser(),
         )  # fmt: skip
         built = build_studio(domain or ["portraits"], settings, device=device)
@@ -87,7 +104,8 @@ def serve(
         if not settings.is_private:
             say_warning(
                 "others who reach this machine can use this page, and nothing encrypts what they send; "
-                "put a proxy with TLS and a password before it"
+                + ("" if password else "set --password, and ")
+                + "put a proxy with TLS before it"
             )
         if open_browser:
             webbrowser.open(address.url)

@@ -49,9 +49,10 @@ class Acts:
             if key == "":
                 raise InputError("the studio is still loading; ask again in a moment")
             visit = self.studio.visits.get(key)
-            if not isinstance(asked, dict) or asked.get("do") not in self.deeds:
+            name = asked.get("do") if isinstance(asked, dict) else None
+            if not isinstance(name, str) or name not in self.deeds:
                 raise OptionError("the page asked for something that the studio does not do")
-            async for patch in self.deeds[asked["do"]](visit, asked):
+            async for patch in self.deeds[name](visit, asked):
                 told = True
                 yield patch
             if not told:  # a handler that yields nothing empties every part of the page, the visitor's key too
@@ -70,18 +71,24 @@ class Acts:
                 visit = self.studio.visits.get(key)
         except Exception as error:
             refused = sentence(error) if token else ""
-        visit = visit if visit is not None else self.studio.visits.start()
-        async for patch in self._loading(visit):
-            yield patch
-        found = await asyncio.to_thread(self.studio.samples, visit.domain)
-        async for patch in self._drawn(visit, gallery=True, ideas=True):
-            patch["stage"] = patch.get("stage", {}) | {"samples": markup.samples(found), "refused": refused}
-            yield patch | {"key": visit.key, "domain": visit.domain}
+        try:
+            visit = visit if visit is not None else self.studio.visits.start()
+            yield {"key": visit.key, "domain": visit.domain}  # first: whatever comes after, the page can ask again
+            async for patch in self._loading(visit):
+                yield patch
+            found = await asyncio.to_thread(self.studio.samples, visit.domain)
+            async for patch in self._drawn(visit, gallery=True, ideas=True):
+                patch["stage"] = patch.get("stage", {}) | {"samples": markup.samples(found), "refused": refused}
+                yield patch | {"key": visit.key, "domain": visit.domain}
+        except Exception as error:
+            yield {"notes": markup.notes([], error=sentence(error)), "stage": {"refused": sentence(error)}}
 
     async def moving(self, key: Any, asked: Any) -> Patch:
         """A slider moves: a small picture."""
         try:
             visit = self.studio.visits.get(key)
+            if not isinstance(asked, dict):
+                raise OptionError("the page asked for something that the studio does not do")
             values, version = self.handlers.values(asked), visit.version
             image, _ = await self.handlers.run(visit, self.studio.preview, _row(asked), **values)
             return {"stage": {"open": None, "after": image, "quality": "preview", "at": _at(asked), "version": version}}
@@ -101,7 +108,7 @@ class Acts:
     async def _open(self, visit: Visit, asked: dict[str, Any]) -> AsyncIterator[Patch]:
         yield {"notes": markup.notes([], busy="Finding your picture in what the model can draw…")}
         content = pictures.unpack(asked.get("picture"), max_bytes=self.studio.settings.max_upload_bytes)
-        await self.handlers.run(visit, self.studio.open, content)
+        await self.handlers.open(visit, content)
         async for patch in self._drawn(visit, ideas=True):
             yield patch
 
@@ -236,7 +243,8 @@ class Acts:
     # To take home
 
     async def _recall(self, visit: Visit, asked: dict[str, Any]) -> AsyncIterator[Patch]:
-        products.recall(visit, count(asked.get("item")) or 0)
+        item = count(asked.get("item")) or 0
+        await self.handlers.run(visit, lambda v: products.recall(self.studio, v, item))
         async for patch in self._drawn(visit):
             yield patch
 

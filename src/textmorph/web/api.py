@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from . import pictures, products, saved
-from .handlers import Handlers, sentence
+from .handlers import Handlers, count, sentence, text, whole
 from .visits import Visit
 
 Endpoint = Callable[..., Awaitable[dict[str, Any]]]
@@ -46,17 +46,18 @@ def offer(handlers: Handlers) -> None:
     async def open(visit: str, picture: str) -> dict[str, Any]:
         """Take a picture, as a data URL or as base64 of a file."""
         content = pictures.unpack(picture, max_bytes=studio.settings.max_upload_bytes)
-        await run(known(visit), studio.open, content)
+        await handlers.open(known(visit), content)
         return await handlers.current(known(visit))
 
     async def sample(visit: str, name: str) -> dict[str, Any]:
         """Take one of the domain's own pictures, such as `portrait-1`."""
-        await run(known(visit), studio.open_sample, name)
+        await run(known(visit), studio.open_sample, text(name))
         return await handlers.current(known(visit))
 
     async def surprise(visit: str, seed: int = -1) -> dict[str, Any]:
         """Draw a new picture; a seed of your own draws the same one again."""
-        await run(known(visit), studio.surprise, None if seed < 0 else seed)
+        number = count(seed)
+        await run(known(visit), studio.surprise, None if number is None or number < 0 else number)
         return await handlers.current(known(visit))
 
     async def wish(
@@ -68,7 +69,7 @@ def offer(handlers: Handlers) -> None:
     async def add_edit(visit: str, name: str, content: str) -> dict[str, Any]:
         """Add a saved direction or mapper, its file as base64."""
         file = pictures.unpack(content, max_bytes=studio.settings.max_upload_bytes, what="the file")
-        await run(known(visit), studio.add_edit, name, file)
+        await run(known(visit), studio.add_edit, text(name), file)
         return await handlers.current(known(visit))
 
     async def change(
@@ -76,7 +77,7 @@ def offer(handlers: Handlers) -> None:
     ) -> dict[str, Any]:
         """Other values for a wish, by its `row`."""
         values = handlers.values({"strength": strength, "num_channels": num_channels, "on": on})
-        await run(known(visit), studio.change, row, **values)
+        await run(known(visit), studio.change, whole(row), **values)
         return await handlers.current(known(visit))
 
     async def preview(
@@ -84,12 +85,12 @@ def offer(handlers: Handlers) -> None:
     ) -> dict[str, Any]:
         """A quick small picture with other values for a wish; nothing is kept."""
         values = handlers.values({"strength": strength, "num_channels": num_channels})
-        image, size = await run(known(visit), studio.preview, row, **values)
+        image, size = await run(known(visit), studio.preview, whole(row), **values)
         return {"image": image, "size": size}
 
     async def remove(visit: str, row: int) -> dict[str, Any]:
         """Delete a wish."""
-        await run(known(visit), studio.remove, row)
+        await run(known(visit), studio.remove, whole(row))
         return await handlers.current(known(visit))
 
     def step(what: str) -> Endpoint:
@@ -112,7 +113,8 @@ def offer(handlers: Handlers) -> None:
 
     async def sheet(visit: str, row: int) -> dict[str, Any]:
         """A contact sheet of one wish; the answer says where to fetch it."""
-        item = await run(known(visit), lambda v: products.sheet(studio, v, row), long=True)
+        number = whole(row)
+        item = await run(known(visit), lambda v: products.sheet(studio, v, number), long=True)
         return handlers.file(known(visit), str(item.file))
 
     async def morph(visit: str) -> dict[str, Any]:
@@ -122,12 +124,14 @@ def offer(handlers: Handlers) -> None:
 
     async def download(visit: str, what: str = "picture", row: int = 0) -> dict[str, Any]:
         """Make a file: picture, latent, direction (of one wish, or of all) or state; the answer says where it is."""
-        name = await run(known(visit), lambda v: products.save(studio, v, what, row))
+        kind, number = text(what), whole(row)
+        name = await run(known(visit), lambda v: products.save(studio, v, kind, number))
         return handlers.file(known(visit), name)
 
     async def restore(visit: str, state: str) -> dict[str, Any]:
         """Go on from the text of a state file."""
-        await run(known(visit), lambda v: saved.restore(studio, v, state))
+        content = text(state)
+        await run(known(visit), lambda v: saved.restore(studio, v, content))
         return await handlers.current(known(visit))
 
     async def link(visit: str) -> dict[str, Any]:
@@ -149,7 +153,7 @@ def offer(handlers: Handlers) -> None:
 
     async def domain(visit: str, name: str) -> dict[str, Any]:
         """Go over to another domain; a photo comes along, wishes do not."""
-        await run(known(visit), studio.choose_domain, name)
+        await run(known(visit), studio.choose_domain, text(name))
         return await handlers.current(known(visit))
 
     steps = {what: step(what) for what in ("undo", "redo", "reset")}

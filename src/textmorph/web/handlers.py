@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from ..errors import InputError, OptionError, TextmorphError
+from ..memory import give_back_memory
 from . import markup, pictures, saved
 from .studio import Shown, Studio
 from .turns import Turns
@@ -21,12 +22,14 @@ UNEXPECTED = "Something went wrong in the studio; what you asked for was not don
 
 
 class Handlers:
-    """What the page and the API call. Quick works and long ones wait in queues of their own."""
+    """What the page and the API call. Quick works, long ones and the decoding of pictures wait in queues of their own:
+    one picture is decoded at a time, and whoever waits for that keeps nobody else waiting."""
 
     def __init__(self, studio: Studio) -> None:
         self.studio = studio
         self.turns = Turns(studio.settings.at_once, studio.settings.max_waiting)
         self.long_turns = Turns(1, 1)
+        self.decoding = Turns(1, 1)
 
     async def run(
         self, visit: Visit, action: Callable[..., T], *arguments: Any, long: bool = False, **values: Any
@@ -34,6 +37,14 @@ class Handlers:
         """An action in its turn, off the event loop."""
         async with (self.long_turns if long else self.turns).turn(visit.key):
             return await asyncio.to_thread(action, visit, *arguments, **values)
+
+    async def open(self, visit: Visit, content: bytes) -> None:
+        """Take a picture from its file."""
+        async with self.decoding.turn(visit.key):
+            decoded = await asyncio.to_thread(self.studio.decode, visit, content)
+        await self.run(visit, self.studio.open, decoded)
+        del decoded
+        await asyncio.to_thread(give_back_memory)
 
     async def show(self, visit: Visit) -> Shown | None:
         """The picture in full; None where there is none yet."""
@@ -58,6 +69,7 @@ class Handlers:
         self, visit: Visit, words: str, method: str, strength: float | None, num_channels: int | None
     ) -> View:
         """A wish with everything settled."""
+        words, method = text(words), text(method)
         if method == "optimize":
             visit.stop.clear()
             await self.run(visit, self.studio.optimize, words, lambda *_: None, long=True)
@@ -91,7 +103,7 @@ class Handlers:
         visit = self.studio.visits.start()
         try:
             await self.run(visit, lambda v: saved.restore(self.studio, v, state))
-        except TextmorphError:
+        except BaseException:
             self.studio.visits.end(visit)
             raise
         return visit
@@ -144,6 +156,14 @@ def count(value: Any) -> int | None:
     if plain != plain or abs(plain) > 2**31 or plain != int(plain):
         raise OptionError("a whole number was expected here")
     return int(plain)
+
+
+def whole(value: Any) -> int:
+    """A whole number that came from outside; errors as in `number`, also where there is none."""
+    checked = count(value)
+    if checked is None:
+        raise OptionError("a whole number was expected here")
+    return checked
 
 
 def switch(value: Any) -> bool | None:

@@ -169,7 +169,7 @@ def keep(studio: Studio, visit: Visit) -> Item:
     return _keep(studio, visit, title, pictures.thumbnail(image, 160), session=visit.session)
 
 
-def recall(visit: Visit, id: int) -> None:
+def recall(studio: Studio, visit: Visit, id: int) -> None:
     """The wishes of a picture in the gallery, as a step that can be undone.
 
     Raises:
@@ -179,7 +179,7 @@ def recall(visit: Visit, id: int) -> None:
         for item in visit.items:
             if item.id == id and item.session is not None:
                 session = replace(item.session, next_id=max(item.session.next_id, visit.session.next_id))
-                visit.history = visit.history.do(session)
+                studio.keep(visit, visit.history.do(session))
                 return
     raise OptionError("this picture is no longer in the gallery")
 

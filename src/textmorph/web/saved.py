@@ -53,19 +53,21 @@ def restore(studio: Studio, visit: Visit, text: str | bytes) -> None:
         editor.generator.to_space(latent, "s")
     except (RuntimeError, TextmorphError) as error:
         raise LatentError("the latent of this state does not fit the generator") from error
-    edits, names = {}, {}
-    for name, content in state.edits.items():
-        path = studio.new_edit(visit, ".pt" if name.endswith(".pt") else ".safetensors")
-        write_bytes(path, content)
+    with visit.trying():
+        visit.domain = state.domain
+        edits, names = {}, {}
+        for name, content in state.edits.items():
+            path = studio.new_edit(visit, ".pt" if name.endswith(".pt") else ".safetensors")
+            write_bytes(path, content)
+            try:
+                edits["file", path.name] = studio.load(visit, path)
+            except TextmorphError as error:
+                raise InputError("a saved edit in this state file cannot be read") from error
+            names[name] = path.name
+        rows = tuple(replace(row, file=names[row.file] if row.file is not None else None) for row in state.session.rows)
         try:
-            edits[path.name] = studio.load(visit, path)
-        except TextmorphError as error:
-            path.unlink(missing_ok=True)
-            raise InputError("a saved edit in this state file cannot be read") from error
-        names[name] = path.name
-    rows = tuple(replace(row, file=names[row.file] if row.file is not None else None) for row in state.session.rows)
-    visit.domain = state.domain
-    studio.place(visit, photo, latent, about=state.about, notes=state.notes, drawn=state.drawn)
-    with visit.lock:
-        visit.edits.update({("file", name): edit for name, edit in edits.items()})
-        visit.history = History(Session(rows=rows, next_id=state.session.next_id))
+            studio.place(visit, photo, latent, about=state.about, notes=state.notes, drawn=state.drawn)
+            visit.edits.update(edits)
+            studio.keep(visit, History(Session(rows=rows, next_id=state.session.next_id)))
+        except RuntimeError as error:
+            raise LatentError("a wish of this state does not fit the pictures of this domain") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import threading
 import time
@@ -19,7 +20,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from ..errors import InputError, TextmorphError
+from ..errors import InputError, OutputError, TextmorphError
 from .guard import Guard
 from .handlers import Handlers
 from .page import asset, build_page, theme
@@ -96,7 +97,26 @@ def build_studio(
             mcp_server=False, allowed_paths=[], blocked_paths=["/"], theme=theme(),
             head=_head(),
         )  # fmt: skip
+    _close_file_handling(page, settings.root)
     return Built(studio=studio, handlers=handlers, page=page, app=Guard(app, settings), settings=settings)
+
+
+def _close_file_handling(page: gr.Blocks, root: Path) -> None:
+    """Let Gradio touch no file on behalf of an argument, even if the guard let one through.
+
+    Its own allow-list holds only where `has_launched` is true, which mounting does not set; with `blocked_paths` of "/"
+    it then refuses every path. And where it would keep copies stands a file, in which no folder can be made: the bound
+    of what lies there is zero bytes, and there is nothing to sweep.
+    """
+    page.has_launched = True
+    nowhere = root / "no-copies"
+    try:
+        nowhere.touch(mode=0o600)
+    except OSError as error:
+        raise OutputError(f"cannot write {nowhere}: {error.strerror or error}") from error
+    for block in page.blocks.values():
+        block.GRADIO_CACHE = str(nowhere / "gradio")
+    page.GRADIO_CACHE = str(nowhere / "gradio")
 
 
 def _head() -> str:
@@ -146,13 +166,33 @@ def launch(built: Built, *, port: int | None = None) -> Iterator[Address]:
 def serve(built: Built, *, ready: Any = None) -> None:
     """Serve in this thread until it is interrupted.
 
+    Visitors' folders are removed at the end. For the main thread: it takes SIGTERM for itself.
+
     Args:
         ready: called with the address once it listens.
     """
-    with closing(_listen(built.settings, None)) as listener, sweeping(built.studio.visits):
+    with _ending(), closing(_listen(built.settings, None)) as listener, sweeping(built.studio.visits):
         if ready is not None:
             ready(_address(built.settings, listener))
         _server(built).run(sockets=[listener])
+
+
+@contextmanager
+def _ending() -> Iterator[None]:
+    """End the block as it should when the process is told to end (SIGTERM), and only then the process.
+
+    uvicorn stops serving at that signal, and sends it again once it has; by default that would end the process before
+    the visitors' folders are removed.
+    """
+
+    def end(number: int, frame: Any) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _server(built: Built) -> uvicorn.Server:

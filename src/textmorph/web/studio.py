@@ -30,7 +30,7 @@ from ..sources import Source
 from ..strength import SCALES, STRENGTHS
 from ..wishes import Progress, Wish, make_wish
 from . import pictures, words
-from .session import Row, Session
+from .session import History, Row, Session
 from .settings import OPTIMIZE_STEPS, Settings
 from .shelf import Shelf
 from .suggestions import short, suggest
@@ -60,6 +60,16 @@ class Shown:
     version: int
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Drawn:
+    """What was drawn last, and of what."""
+
+    image: Tensor
+    notes: tuple[str, ...]
+    picture: Picture
+    session: Session
+
+
 class Studio:
     """The actions. Every method may raise the errors of `textmorph`, each one sentence for the visitor."""
 
@@ -72,13 +82,25 @@ class Studio:
 
     # A picture
 
-    def open(self, visit: Visit, content: bytes) -> None:
-        """Take a picture: crop it to the square that the domain can draw, invert it."""
+    def decode(self, visit: Visit, content: bytes) -> tuple[Tensor, tuple[str, ...]]:
+        """A picture from its file, and what to know of it; the only step whose cost the sender decides.
+
+        Raises:
+            InputError, ImageError: it is too large, or no picture.
+        """
         if len(content) > self.settings.max_upload_bytes:
             raise InputError(
                 f"the picture is too large: at most {self.settings.max_upload_bytes / 2**20:.3g} MB are taken"
             )
-        image, notes = pictures.decode(content, max_pixels=self.settings.max_pixels)
+        return pictures.decode(content, max_pixels=self.settings.max_pixels)
+
+    def open(self, visit: Visit, content: bytes | tuple[Tensor, tuple[str, ...]]) -> None:
+        """Take a picture: crop it to the square that the domain can draw, invert it.
+
+        Args:
+            content: of its file, or what `decode` gave.
+        """
+        image, notes = self.decode(visit, content) if isinstance(content, bytes) else content
         editor = self.editor(visit)
         source = editor.open(image)
         middle = None
@@ -125,12 +147,12 @@ class Studio:
     def choose_domain(self, visit: Visit, name: str) -> None:
         """Go over to another domain; a photo comes along, wishes do not."""
         self.shelf.editor(name)
-        with visit.lock:
+        with visit.trying():
             before = visit.picture
             visit.empty()
             visit.domain = name
-        if before is not None and not before.drawn:
-            self._take(visit, before.photo, notes=before.notes)
+            if before is not None and not before.drawn:
+                self._take(visit, before.photo, notes=before.notes)
 
     def _take(
         self,
@@ -170,9 +192,19 @@ class Studio:
             inverted=result.inverted, drawn=drawn,
             distance=None if drawn else result.record["scores"]["reconstruction_distance"],
         )  # fmt: skip
-        with visit.lock:
+        if not result.inverted.isfinite().all():
+            raise LatentError("this latent cannot be drawn: the picture has values that are not finite")
+        self.visits.seat(visit)
+        with visit.trying():
             visit.empty()
             visit.picture = picture
+            self._draw(visit)
+
+    def keep(self, visit: Visit, history: History) -> None:
+        """Draw other wishes first, and keep them if that goes well; else all stays as it was."""
+        with visit.trying():
+            visit.history = history
+            self._draw(visit)
 
     def source(self, visit: Visit, latent: Latent | None = None) -> Source:
         """The picture as the editor takes it.
@@ -207,8 +239,7 @@ class Studio:
         )
         row = session.rows[-1]
         self.find(visit, row)  # refuses here what cannot be found
-        with visit.lock:
-            visit.history = visit.history.do(session)
+        self.keep(visit, visit.history.do(session))
         return row
 
     def settle(self, visit: Visit, row: Row, *, progress: Progress | None = None) -> bool:
@@ -233,7 +264,7 @@ class Studio:
         with visit.lock:
             if row not in visit.session.rows:
                 return False
-            visit.history = visit.history.amend(visit.session.change(row.id, **found))
+            self.keep(visit, visit.history.amend(visit.session.change(row.id, **found)))
             return True
 
     def optimize(self, visit: Visit, text: str, watch: Watch) -> Row:
@@ -256,10 +287,10 @@ class Studio:
             editor.domain, embedder=editor.embedder, latent=picture.latent, callback=callback,
             stop=lambda step: visit.stop.is_set(),
         )  # fmt: skip
-        path = self.new_edit(visit)
-        edit.save(path)
-        name = path.name
-        with visit.lock:
+        with visit.trying():
+            path = self.new_edit(visit)
+            edit.save(path)
+            name = path.name
             if visit.picture is not picture:
                 raise InputError("the picture was changed meanwhile; what was found for the other one is gone")
             visit.edits["file", name] = edit
@@ -267,7 +298,7 @@ class Studio:
                 wish.prompt, method="optimize", strength=1.0, reach=self._reach(visit, complete=True), file=name,
                 reason="found for this picture alone; 1 is what the optimisation ended with",
             )  # fmt: skip
-            visit.history = visit.history.do(session)
+            self.keep(visit, visit.history.do(session))
             return session.rows[-1]
 
     def add_edit(self, visit: Visit, title: str, content: bytes) -> Row:
@@ -275,39 +306,36 @@ class Studio:
         self._room(visit)
         picture = self.picture(visit)
         suffix = ".pt" if title.lower().endswith((".pt", ".pth")) else ".safetensors"
-        path = self.new_edit(visit, suffix)
-        name = path.name
-        write_bytes(path, content)
-        try:
-            edit = self.load(visit, path)
-            lifted = picture.latent if edit.space == picture.latent.space else picture.style
-            edit(lifted, 1.0)
-        except TextmorphError as error:
-            path.unlink(missing_ok=True)
-            raise InputError(str(error).replace(str(path), "this file")) from error
-        except RuntimeError as error:
-            path.unlink(missing_ok=True)
-            raise LatentError("this edit does not fit the pictures of this domain") from error
-        whole = isinstance(edit, Direction) and not edit.vector.ndim > (1 if edit.space == "s" else 2)
         stem = check_prompt(Path(title.replace("\\", "/")).stem[:80] or "saved edit")
-        with visit.lock:
+        with visit.trying():
+            path = self.new_edit(visit, suffix)
+            name = path.name
+            write_bytes(path, content)
+            try:
+                edit = self.load(visit, path)
+                lifted = picture.latent if edit.space == picture.latent.space else picture.style
+                edit(lifted, 1.0)
+            except TextmorphError as error:
+                raise InputError(str(error).replace(str(path), "this file")) from error
+            except RuntimeError as error:
+                raise LatentError("this edit does not fit the pictures of this domain") from error
+            whole = isinstance(edit, Direction) and not edit.vector.ndim > (1 if edit.space == "s" else 2)
             visit.edits["file", name] = edit
             session = visit.session.add(
                 str(edit.provenance.get("target", stem))[:200], method="file", file=name, strength=1.0,
                 reach=self._reach(visit, complete=not whole),
             )  # fmt: skip
-            visit.history = visit.history.do(session)
+            self.keep(visit, visit.history.do(session))
             return session.rows[-1]
 
     def change(self, visit: Visit, id: int, **values: Any) -> None:
         """Other values for a wish: `strength`, `num_channels`, `on`."""
         with visit.lock:
-            session = self._changed(visit, id, values)
-            visit.history = visit.history.do(session)
+            self.keep(visit, visit.history.do(self._changed(visit, id, values)))
 
     def remove(self, visit: Visit, id: int) -> None:
         with visit.lock:
-            visit.history = visit.history.do(visit.session.remove(id))
+            self.keep(visit, visit.history.do(visit.session.remove(id)))
 
     def step(self, visit: Visit, what: str) -> None:
         """`undo`, `redo`, `reset`; or `more`, `less`, `opposite`, which mean the newest wish."""
@@ -318,13 +346,15 @@ class Studio:
                 newest = visit.session.rows[-1]
                 part = newest.reach / 10
                 strength = {"more": newest.strength + part, "less": newest.strength - part}.get(what, -newest.strength)
-                visit.history = visit.history.do(visit.session.change(newest.id, strength=round(strength, 6)))
+                history = visit.history.do(visit.session.change(newest.id, strength=round(strength, 6)))
             elif what == "reset":
-                visit.history = visit.history.do(visit.session.clear())
+                history = visit.history.do(visit.session.clear())
             elif what in ("undo", "redo"):
-                visit.history = getattr(visit.history, what)()
+                history = getattr(visit.history, what)()
             else:
                 raise OptionError("there is no such step")
+            if visit.picture is not None:
+                self.keep(visit, history)
 
     def _changed(self, visit: Visit, id: int, values: dict[str, Any]) -> Session:
         given = {name: value for name, value in values.items() if value is not None}
@@ -426,12 +456,26 @@ class Studio:
 
     def show(self, visit: Visit) -> Shown:
         """The picture in full quality, and what is to be said of it."""
-        editor, picture = self.editor(visit), self.picture(visit)
-        image = editor.render(self.edited(visit))
         with visit.lock:
+            drawn = self._draw(visit)
             visit.version += 1
-            version = visit.version
-        return Shown(image=image, notes=tuple(self._notes(editor, visit, picture, image)), version=version)
+            return Shown(image=drawn.image, notes=drawn.notes, version=visit.version)
+
+    def _draw(self, visit: Visit) -> Drawn:
+        """The picture with the wishes as they are; drawn once for each state of both.
+
+        Raises:
+            LatentError: it has values that are not finite.
+        """
+        editor, picture = self.editor(visit), self.picture(visit)
+        drawn: Drawn | None = visit.shown
+        if drawn is None or drawn.picture is not picture or drawn.session != visit.session:
+            image = editor.render(self.edited(visit))
+            if not image.isfinite().all():
+                raise LatentError("this cannot be drawn: the picture would have values that are not finite")
+            notes = tuple(self._notes(editor, visit, picture, image))
+            drawn = visit.shown = Drawn(image=image, notes=notes, picture=picture, session=visit.session)
+        return drawn
 
     def _notes(self, editor: Editor, visit: Visit, picture: Picture, image: Tensor) -> list[str]:
         notes = list(picture.notes)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError, OptionError, OutputError
 from ..files import write_bytes
+from ..memory import give_back_memory
 from .session import History, Session
 from .settings import Settings
 
@@ -35,7 +36,7 @@ FILE_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\.(png|mp4|gif|safetensors|pt|jso
 LINKS = 4
 """Links that are kept, per visitor that there can be."""
 IDLE = 3600.0
-"""Seconds after which a visitor may have to make room for another; one without a picture much sooner."""
+"""Seconds after which a visitor with a picture may have to make room for another."""
 
 Clock = Callable[[], float]
 
@@ -101,12 +102,30 @@ class Visit:
     files: list[str] = field(default_factory=list)
     version: int = 0
     serial: int = 0
+    shown: Any = None  # what was drawn last; see `Studio.show`
     stop: threading.Event = field(default_factory=threading.Event)
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     @property
     def session(self) -> Session:
         return self.history.present
+
+    @contextmanager
+    def trying(self) -> Iterator[None]:
+        """Change what is on the table, or, where the block raises, leave all as it was, files included.
+
+        Holds the lock, so that nobody sees what is only tried.
+        """
+        with self.lock:
+            before = self.domain, self.history, self.picture, dict(self.edits), self.version, self.shown
+            files = set(self.folder.glob("*"))
+            try:
+                yield
+            except BaseException:
+                self.domain, self.history, self.picture, self.edits, self.version, self.shown = before
+                for path in set(self.folder.glob("*")) - files:
+                    path.unlink(missing_ok=True)
+                raise
 
     def new_name(self, stem: str, suffix: str) -> str:
         """A name for a file that this visitor does not have yet; nothing of it is the visitor's own words."""
@@ -127,7 +146,7 @@ class Visit:
 
     def empty(self) -> None:
         """Forget the picture, the wishes and their edits."""
-        self.history, self.picture = History(), None
+        self.history, self.picture, self.shown = History(), None, None
         self.edits.clear()
         self.version += 1
 
@@ -159,7 +178,7 @@ class Visits:
             OptionError: the studio is full.
         """
         with self._lock:
-            self._make_room()
+            self._make_room(empty=True)
             key = secrets.token_urlsafe(32)
             folder = private_folder(self._visitors / secrets.token_hex(16))
             visit = Visit(key=key, folder=folder, domain=self._domain, touched=self._clock())
@@ -181,6 +200,16 @@ class Visits:
             os.utime(visit.folder)  # another studio with the same root sees that it is in use
         return visit
 
+    def seat(self, visit: Visit) -> None:
+        """Make sure of room for one more visitor with a picture.
+
+        Raises:
+            OptionError: the studio is full.
+        """
+        with self._lock:
+            if visit.picture is None:
+                self._make_room(empty=False)
+
     def file(self, key: str, name: str) -> Path:
         """A file that a visitor was offered.
 
@@ -191,6 +220,12 @@ class Visits:
         if name not in visit.files or not (visit.folder / name).is_file():
             raise InputError("there is no such file")
         return visit.folder / name
+
+    def close(self) -> None:
+        """Let everybody go; links stay until they expire."""
+        with self._lock:
+            for visit in list(self._open.values()):
+                self._end(visit)
 
     def end(self, visit: Visit) -> None:
         """Let a visitor go, with everything that was made."""
@@ -256,12 +291,14 @@ class Visits:
         except FileNotFoundError:
             return True
 
-    def _make_room(self) -> None:
-        if len(self._open) < self._settings.max_visits:
+    def _make_room(self, *, empty: bool) -> None:
+        """Of visitors with a picture there is a number, and of those without one as many again: whoever only knocks
+        takes no place from whoever works, and the one without a picture who was idle for longest gives way at once."""
+        rivals = [visit for visit in self._open.values() if (visit.picture is None) is empty]
+        if len(rivals) < self._settings.max_visits:
             return
-        idlest = min(self._open.values(), key=lambda visit: (visit.picture is not None, visit.touched))
-        patience = IDLE if idlest.picture is not None else IDLE / 60
-        if self._clock() - idlest.touched < min(patience, self._settings.lifetime):
+        idlest = min(rivals, key=lambda visit: visit.touched)
+        if not empty and self._clock() - idlest.touched < min(IDLE, self._settings.lifetime):
             raise OptionError("the studio is full; try again later")
         self._end(idlest)
 
@@ -289,12 +326,13 @@ def private_folder(path: Path) -> Path:
 
 @contextmanager
 def sweeping(visits: Visits, *, every: float = 300.0) -> Iterator[None]:
-    """Sweep now and then, in a thread of its own, until the block ends."""
+    """Sweep now and then, in a thread of its own, until the block ends; then let everybody go."""
     over = threading.Event()
 
     def work() -> None:
         while not over.wait(every):
             visits.sweep()
+            give_back_memory()
 
     thread = threading.Thread(target=work, name="textmorph-sweep", daemon=True)
     thread.start()
@@ -303,3 +341,4 @@ def sweeping(visits: Visits, *, every: float = 300.0) -> Iterator[None]:
     finally:
         over.set()
         thread.join()
+        visits.close()
