@@ -138,7 +138,7 @@ def test_there_is_room_on_the_slider_beyond_whatever_automatic_strength_chooses(
     settled = visit.session.row(row.id)
     assert settled.strength == 40
     assert settled.reach > 40
-    assert studio._reach(visit, complete=True) > 3
+    assert studio.reach(visit, complete=True) > 3
 
 
 def test_a_wish_may_settle_on_exemplars(studio: Studio, visit: Visit, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -226,7 +226,7 @@ def test_a_saved_wish_is_taken_whatever_its_file_is_called(
 ) -> None:
     direction = Direction(studio.find(visit, studio.wish(visit, "a smile", strength=1.0)).vector, "s", {})
     direction.save(tmp_path / "d.safetensors")
-    row = studio.add_edit(visit, name, (tmp_path / "d.safetensors").read_bytes())
+    row = saved.add_edit(studio, visit, name, (tmp_path / "d.safetensors").read_bytes())
     assert (visit.folder / str(row.file)).parent == visit.folder
     assert row.file in (f"edit-{visit.serial}.safetensors", f"edit-{visit.serial}.pt")
     assert torch.equal(studio.find(visit, row).vector, direction.vector)
@@ -236,7 +236,7 @@ def test_a_saved_wish_is_taken_whatever_its_file_is_called(
 def test_other_files_are_no_saved_wishes_and_leave_nothing(studio: Studio, visit: Visit, content: bytes) -> None:
     for name in ("a.safetensors", "a.pt"):
         with pytest.raises(TextmorphError) as refused:
-            studio.add_edit(visit, name, content)
+            saved.add_edit(studio, visit, name, content)
         assert str(visit.folder) not in str(refused.value)
     assert not list(visit.folder.iterdir())
     assert not visit.session.rows
@@ -250,14 +250,14 @@ def test_saved_wishes_of_one_visitor_have_an_end(make_studio: Callable[..., Stud
     studio.surprise(visit, seed=0)
     with pytest.raises(OptionError, match="too many"):
         for _ in range(20):
-            studio.add_edit(visit, "d.safetensors", content)
+            saved.add_edit(studio, visit, "d.safetensors", content)
     assert sum(path.stat().st_size for path in visit.folder.iterdir()) < 6 * len(content) + 10_000
 
 
 def test_a_saved_wish_for_other_pictures_is_refused(studio: Studio, visit: Visit, tmp_path: Path) -> None:
     Direction(torch.ones(7), "s").save(tmp_path / "d.safetensors")
     with pytest.raises(InputError):
-        studio.add_edit(visit, "d.safetensors", (tmp_path / "d.safetensors").read_bytes())
+        saved.add_edit(studio, visit, "d.safetensors", (tmp_path / "d.safetensors").read_bytes())
 
 
 @pytest.mark.parametrize("text", ["", "   ", "a\0b", "x" * 2000])
@@ -472,7 +472,7 @@ def test_an_edit_that_cannot_be_drawn_leaves_the_visit_as_it_was(studio: Studio,
     picture, before = studio.picture(visit), as_it_was(studio, visit)
     Direction(torch.full_like(picture.style.value[0], 3e38), "s", {}).save(tmp_path / "huge.safetensors")
     with pytest.raises(TextmorphError):
-        studio.add_edit(visit, "huge.safetensors", (tmp_path / "huge.safetensors").read_bytes())
+        saved.add_edit(studio, visit, "huge.safetensors", (tmp_path / "huge.safetensors").read_bytes())
     assert as_it_was(studio, visit) == before
     studio.show(visit)
 

@@ -230,7 +230,8 @@ class Acts:
         content = pictures.unpack(
             asked.get("content"), max_bytes=self.studio.settings.max_upload_bytes, what="the file"
         )
-        await self.handlers.run(visit, self.studio.add_edit, text(asked.get("name")), content)
+        name = text(asked.get("name"))
+        await self.handlers.run(visit, lambda v: saved.add_edit(self.studio, v, name, content))
         async for patch in self._drawn(visit):
             yield patch
 

@@ -69,7 +69,8 @@ def offer(handlers: Handlers) -> None:
     async def add_edit(visit: str, name: str, content: str) -> dict[str, Any]:
         """Add a saved direction or mapper, its file as base64."""
         file = pictures.unpack(content, max_bytes=studio.settings.max_upload_bytes, what="the file")
-        await run(known(visit), studio.add_edit, text(name), file)
+        title = text(name)
+        await run(known(visit), lambda v: saved.add_edit(studio, v, title, file))
         return await handlers.current(known(visit))
 
     async def change(

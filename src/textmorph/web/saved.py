@@ -1,14 +1,17 @@
-"""A visit as text, to go on with later, from a file or a link; and back."""
+"""What visitors bring along in files: a visit as text, from a file or a link, and saved edits; and a visit to text."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
+from ..edits import Direction
 from ..errors import DomainError, InputError, LatentError, OptionError, TextmorphError
 from ..files import write_bytes
 from ..fingerprint import fingerprint
+from ..prompts import check_prompt
 from . import pictures
-from .session import History, Session
+from .session import History, Row, Session
 from .state import State, read_state
 from .studio import Studio
 from .visits import Visit
@@ -71,3 +74,31 @@ def restore(studio: Studio, visit: Visit, text: str | bytes) -> None:
             studio.keep(visit, History(Session(rows=rows, next_id=state.session.next_id)))
         except RuntimeError as error:
             raise LatentError("a wish of this state does not fit the pictures of this domain") from error
+
+
+def add_edit(studio: Studio, visit: Visit, title: str, content: bytes) -> Row:
+    """Add a saved direction or mapper from its file."""
+    studio.room(visit)
+    picture = studio.picture(visit)
+    suffix = ".pt" if title.lower().endswith((".pt", ".pth")) else ".safetensors"
+    stem = check_prompt(Path(title.replace("\\", "/")).stem[:80] or "saved edit")
+    with visit.trying():
+        path = studio.new_edit(visit, suffix)
+        name = path.name
+        write_bytes(path, content)
+        try:
+            edit = studio.load(visit, path)
+            lifted = picture.latent if edit.space == picture.latent.space else picture.style
+            edit(lifted, 1.0)
+        except TextmorphError as error:
+            raise InputError(str(error).replace(str(path), "this file")) from error
+        except RuntimeError as error:
+            raise LatentError("this edit does not fit the pictures of this domain") from error
+        whole = isinstance(edit, Direction) and not edit.vector.ndim > (1 if edit.space == "s" else 2)
+        visit.edits["file", name] = edit
+        session = visit.session.add(
+            str(edit.provenance.get("target", stem))[:200], method="file", file=name, strength=1.0,
+            reach=studio.reach(visit, complete=not whole),
+        )  # fmt: skip
+        studio.keep(visit, visit.history.do(session))
+        return session.rows[-1]

@@ -18,10 +18,9 @@ from torch import Tensor
 
 from ..axes import independent_axes
 from ..editor import Editor
-from ..edits import Direction, Edit, Residual, apply_edits, load_edit
-from ..errors import InputError, LatentError, OptionError, TextmorphError
+from ..edits import Edit, Residual, apply_edits, load_edit
+from ..errors import InputError, LatentError, OptionError
 from ..evaluation import identity_kept
-from ..files import write_bytes
 from ..images import to_pil
 from ..latents import Latent
 from ..plans import SavedEdit
@@ -226,14 +225,14 @@ class Studio:
         num_channels: int | None = None,
     ) -> Row:  # fmt: skip
         """Add a wish with first values; `settle` finds better ones where none were given."""
-        self._room(visit)
+        self.room(visit)
         wish = self.make(visit, check_prompt(text), method, num_channels)
         first = self.editor(visit).domain.strength or FIRST_STRENGTH
         session = visit.session.add(
             wish.prompt,
             method=method,
             strength=(1.0 if wish.per_picture else first) if strength is None else strength,
-            reach=self._reach(visit, complete=wish.per_picture),
+            reach=self.reach(visit, complete=wish.per_picture),
             num_channels=getattr(wish.recipe, "num_channels", None),
             moves=wish.moves if wish.searches_channels else "channels",
         )
@@ -260,7 +259,7 @@ class Studio:
         if automatic["num_channels"] is not None:
             found["num_channels"] = automatic["num_channels"]
         if automatic["towards"] == "exemplars":
-            found |= {"moves": "exemplars", "num_channels": None, "reach": self._reach(visit, complete=True)}
+            found |= {"moves": "exemplars", "num_channels": None, "reach": self.reach(visit, complete=True)}
         with visit.lock:
             if row not in visit.session.rows:
                 return False
@@ -269,7 +268,7 @@ class Studio:
 
     def optimize(self, visit: Visit, text: str, watch: Watch) -> Row:
         """Add a wish by optimisation: steps that can be watched, and stopped with what they have reached."""
-        self._room(visit)
+        self.room(visit)
         editor, picture = self.editor(visit), self.picture(visit)
         steps = self.settings.optimize_steps or editor.domain.tables.get("optimize", {}).get("steps", OPTIMIZE_STEPS)
         wish = make_wish(editor.domain, check_prompt(text), method="optimize", options={"steps": steps})
@@ -295,35 +294,8 @@ class Studio:
                 raise InputError("the picture was changed meanwhile; what was found for the other one is gone")
             visit.edits["file", name] = edit
             session = visit.session.add(
-                wish.prompt, method="optimize", strength=1.0, reach=self._reach(visit, complete=True), file=name,
+                wish.prompt, method="optimize", strength=1.0, reach=self.reach(visit, complete=True), file=name,
                 reason="found for this picture alone; 1 is what the optimisation ended with",
-            )  # fmt: skip
-            self.keep(visit, visit.history.do(session))
-            return session.rows[-1]
-
-    def add_edit(self, visit: Visit, title: str, content: bytes) -> Row:
-        """Add a saved direction or mapper from its file."""
-        self._room(visit)
-        picture = self.picture(visit)
-        suffix = ".pt" if title.lower().endswith((".pt", ".pth")) else ".safetensors"
-        stem = check_prompt(Path(title.replace("\\", "/")).stem[:80] or "saved edit")
-        with visit.trying():
-            path = self.new_edit(visit, suffix)
-            name = path.name
-            write_bytes(path, content)
-            try:
-                edit = self.load(visit, path)
-                lifted = picture.latent if edit.space == picture.latent.space else picture.style
-                edit(lifted, 1.0)
-            except TextmorphError as error:
-                raise InputError(str(error).replace(str(path), "this file")) from error
-            except RuntimeError as error:
-                raise LatentError("this edit does not fit the pictures of this domain") from error
-            whole = isinstance(edit, Direction) and not edit.vector.ndim > (1 if edit.space == "s" else 2)
-            visit.edits["file", name] = edit
-            session = visit.session.add(
-                str(edit.provenance.get("target", stem))[:200], method="file", file=name, strength=1.0,
-                reach=self._reach(visit, complete=not whole),
             )  # fmt: skip
             self.keep(visit, visit.history.do(session))
             return session.rows[-1]
@@ -370,7 +342,7 @@ class Studio:
     ) -> Wish:
         return make_wish(self.editor(visit).domain, text, method=method, num_channels=num_channels, options=options)
 
-    def _room(self, visit: Visit) -> None:
+    def room(self, visit: Visit) -> None:
         self.picture(visit)
         if len(visit.session.rows) >= self.settings.max_rows:
             raise OptionError(f"{self.settings.max_rows} wishes are the most; delete one first")
@@ -385,7 +357,7 @@ class Studio:
     def _moves_axes(self, visit: Visit) -> bool:
         return any(row.moves == "axes" for row in visit.session.rows)
 
-    def _reach(self, visit: Visit, *, complete: bool = False) -> float:
+    def reach(self, visit: Visit, *, complete: bool = False) -> float:
         """Where the slider of a wish ends; `complete` for edits that are so at 1."""
         domain = self.editor(visit).domain
         least, tried = (COMPLETE_REACH, domain.scales or SCALES) if complete else (REACH, domain.strengths or STRENGTHS)
