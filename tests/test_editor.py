@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from textmorph import axes, exemplars, read_image
+from textmorph import axes, exemplars, read_image, sources
 from textmorph.axes import usual_range
 from textmorph.domains import Domain, load_domain
 from textmorph.editor import Editor
@@ -21,6 +21,7 @@ from textmorph.errors import (
     DomainError,
     EditError,
     EmptyDirectionError,
+    ImageError,
     InputError,
     LatentError,
     OptionError,
@@ -28,7 +29,7 @@ from textmorph.errors import (
     SpaceError,
     TextmorphError,
 )
-from textmorph.images import write_image
+from textmorph.images import resize, write_image
 from textmorph.latents import Latent
 from textmorph.methods import method_class
 from textmorph.record import read_record, tensor_sha256
@@ -735,6 +736,20 @@ def test_a_photo_may_come_in_many_forms(editor: Editor, tmp_path: Path) -> None:
         "name": "photo.png", "of": "file", "sha256": editor.open(path).about["sha256"], "width": 40, "height": 30,
         "crop": {"left": 5, "top": 0, "side": 30, "by": "middle"},
     }  # fmt: skip
+
+
+def test_a_photo_too_large_to_be_of_use_is_shrunk_and_cropped_in_its_own_pixels(
+    editor: Editor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_image(resize(toy_image(8), (120, 160)).clamp(-1, 1), tmp_path / "a.png")
+    whole = {crop: editor.open(tmp_path / "a.png", crop=crop) for crop in ("middle", (40, 10, 100))}
+    monkeypatch.setattr(sources, "MAX_SIDE", 80)
+    for crop, source in whole.items():
+        shrunk = editor.open(tmp_path / "a.png", crop=crop)
+        assert shrunk.about == source.about
+        assert (shrunk.image - source.image).abs().mean() < 0.05
+    with pytest.raises(ImageError, match="160 × 120"):
+        editor.open(tmp_path / "a.png", crop=(100, 0, 100))
 
 
 def test_tensors_that_are_no_picture_are_refused(editor: Editor) -> None:

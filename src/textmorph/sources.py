@@ -16,7 +16,7 @@ from torch import Tensor
 from .alignment import Crop, Square, check_crop, find_square, middle_square
 from .domains import Domain, file_sha256
 from .errors import ImageError, LatentError, OptionError
-from .images import ImageWarning, read_image, resize
+from .images import MAX_SIDE, ImageWarning, picture_size, read_image, resize
 from .latents import Latent
 from .record import tensor_sha256
 
@@ -73,9 +73,13 @@ def open_source(domain: Domain, photo: Photo, *, crop: Crop | str = "auto") -> S
             latent = content.to(device) if content.space == "s" else generator.to_space(content.to(device), "w+")
             image = generator(latent).clamp(-1, 1)
         return Source(image=image, latent=latent, about=about if path else about | {"of": "latent"})
-    square, by = _square(domain, content, crop)
-    about |= {"width": content.shape[3], "height": content.shape[2], "crop": {**asdict(square), "by": by}}
-    image = resize(square.cut(content).to(device), generator.resolution).clamp(-1, 1)
+    width, height = content.shape[3], content.shape[2]
+    if max(width, height) == MAX_SIDE and isinstance(photo, str | os.PathLike | bytes):  # perhaps made smaller
+        width, height = picture_size(photo)
+    square, by = _square(domain, content, crop, (width, height))
+    about |= {"width": width, "height": height, "crop": {**asdict(square), "by": by}}
+    scale = content.shape[3] / width
+    image = resize(_scaled(square, scale, content).cut(content).to(device), generator.resolution).clamp(-1, 1)
     notes = [str(warning.message) for warning in caught if issubclass(warning.category, ImageWarning)]
     if by == "search":
         notes.append(
@@ -85,10 +89,27 @@ def open_source(domain: Domain, photo: Photo, *, crop: Crop | str = "auto") -> S
     return Source(image=image, latent=None, about=about, notes=tuple(notes))
 
 
-def _square(domain: Domain, image: Tensor, crop: Crop) -> tuple[Square, str]:
-    """The square to take, and what it was chosen by."""
+def _square(domain: Domain, image: Tensor, crop: Crop, size: tuple[int, int]) -> tuple[Square, str]:
+    """The square to take, in pixels of a photo of that width and height, and what it was chosen by."""
     if not isinstance(crop, str):
-        return Square(*crop), "given"
+        square = Square(*crop)
+        square.cut(torch.empty(()).expand(1, 1, size[1], size[0]))  # within the photo
+        return square, "given"
+    square, by = _chosen(domain, image, crop)
+    whole = torch.empty(()).expand(1, 1, size[1], size[0])
+    return (middle_square(whole) if by == "middle" else _scaled(square, size[0] / image.shape[3], whole)), by
+
+
+def _scaled(square: Square, scale: float, image: Tensor) -> Square:
+    """The same square in another size of its photo, within that image."""
+    if scale == 1:
+        return square
+    height, width = image.shape[-2:]
+    side = max(1, min(round(square.side * scale), height, width))
+    return Square(min(round(square.left * scale), width - side), min(round(square.top * scale), height - side), side)
+
+
+def _chosen(domain: Domain, image: Tensor, crop: Crop) -> tuple[Square, str]:
     if crop == "auto" and domain.encoder is not None and domain.far_distance is not None:
         square, found = find_square(image, domain.encoder, domain.generator, far_distance=domain.far_distance)
         return square, "search" if found else "middle"
@@ -107,7 +128,7 @@ def _load(photo: Photo) -> Tensor | Latent:
         return image.detach().float().clamp(-1, 1)
     if isinstance(photo, str | os.PathLike) and Path(photo).suffix.lower() == ".safetensors":
         return Latent.load(photo)
-    return read_image(photo)
+    return read_image(photo, max_side=MAX_SIDE)
 
 
 def _tensor(content: Tensor | Latent) -> Tensor:

@@ -343,7 +343,7 @@ def test_odd_pictures_are_converted_and_edited_and_an_animation_says_which_frame
     outcome = run("edit", "odd", WISH, *FIXED, "--out", "edited/")
     assert outcome.code == 0, outcome.err
     assert len(names(desk / "edited")) == len(ODD)
-    assert "animated.gif has 2 frames" in outcome.err.replace("\n", " ")
+    assert "animated.gif has more than one frame" in outcome.err.replace("\n", " ")
 
 
 @pytest.mark.parametrize(
