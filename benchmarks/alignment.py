@@ -23,8 +23,8 @@ from benchmarks.machine import about_run
 from recipes.portraits import attributes
 from recipes.portraits.data import records
 from recipes.portraits.render import render
-from textmorph.alignment import Square, find_square
-from textmorph.editor import Editor
+from textmorph.editing.alignment import Square, find_square
+from textmorph.editing.editor import Editor
 from textmorph.images import read_image
 
 KINDS = ("plain", "own", "gradient", "noise")

@@ -25,15 +25,15 @@ from safetensors.torch import load, save
 from torch import Tensor
 from torch.nn import functional as F
 
-from textmorph import bank_choice
-from textmorph.channel_bank import ChannelBank
-from textmorph.editor import Editor
+from textmorph.banks import bank_choice
+from textmorph.banks.bank import ChannelBank
+from textmorph.banks.differences import FIRST_LOOK, PRECISIONS, Prober, angle_error, bank_shards, plan_bank, unit_rows
+from textmorph.banks.gradients import PRESETS, Screen, Screening
+from textmorph.editing.editor import Editor
 from textmorph.files import write_bytes
-from textmorph.fingerprint import fingerprint
+from textmorph.hashing import fingerprint
 from textmorph.memory import keep_memory
-from textmorph.probing import FIRST_LOOK, PRECISIONS, Prober, angle_error, bank_shards, plan_bank, unit_rows
 from textmorph.prompts import text_shift
-from textmorph.screening import PRESETS, Screen, Screening
 
 from . import plain_stylegan2
 from .edit_tasks import TASKS

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from textmorph import evaluation
-from textmorph.editor import Editor
+from textmorph.editing import metrics as evaluation
+from textmorph.editing.editor import Editor
 from textmorph.edits import apply_edits
 from textmorph.files import write_bytes
 from textmorph.latents import Latent

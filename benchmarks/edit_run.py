@@ -21,16 +21,16 @@ from torch import Tensor
 
 from recipes.portraits import captions
 from recipes.portraits.render import render_many
-from textmorph.editor import Editor
+from textmorph.editing.editor import Editor
+from textmorph.editing.metrics import change_outside
+from textmorph.editing.photos import Source
+from textmorph.editing.plans import Plan
 from textmorph.edits import Direction
 from textmorph.errors import EditError
-from textmorph.evaluation import change_outside
 from textmorph.files import write_bytes
-from textmorph.fingerprint import fingerprint
+from textmorph.hashing import fingerprint
 from textmorph.latents import Latent
-from textmorph.plans import Plan
 from textmorph.prompts import text_embedding
-from textmorph.sources import Source
 
 from .edit_scores import Floats, cosine, reading
 from .edit_tasks import EVERY, TASKS, Columns, Task, grant, held_out

@@ -252,7 +252,7 @@ def run(
 ) -> Iterator[list[dict[str, Any]]]:
     """What came of all battles so far, as JSON, after each job that has ended; those that are `done` count."""
     import textmorph.cli.app
-    import textmorph.shards  # noqa: F401 - loads what every process would load for itself, in seconds
+    import textmorph.editing.tasks  # noqa: F401 - loads what every process would load for itself, in seconds
 
     came = {(job["job"], job["engine"]): job for job in done}
     with tempfile.TemporaryDirectory() as place, ExitStack() as stack:

@@ -162,7 +162,7 @@ def content(folder: Path) -> dict[str, str]:
 
 
 def _columns(folder: Path) -> str:
-    from textmorph.corpus_table import CorpusTable
+    from textmorph.corpora.table import CorpusTable
 
     table = CorpusTable(folder)
     digest = sha256(json.dumps(table.info, sort_keys=True).encode())

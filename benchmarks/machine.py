@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from textmorph.record import versions
+from textmorph.editing.record import versions
 
 ROOT = Path(__file__).resolve().parent.parent
 

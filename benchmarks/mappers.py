@@ -23,15 +23,15 @@ from torch import Tensor
 from recipes.portraits.bundle import JUDGES
 from recipes.portraits.report import load_attribute_judge
 from textmorph import Editor, load_identity
+from textmorph.editing.metrics import change_outside
+from textmorph.editing.wishes import usual_values
 from textmorph.edits import Residual
-from textmorph.evaluation import change_outside
 from textmorph.evaluation.consistency import step_consistency
 from textmorph.files import write_bytes, written_whole
 from textmorph.images import contact_sheet
 from textmorph.latents import Latent
 from textmorph.memory import keep_memory
 from textmorph.methods.latent_mapper import LatentMapping
-from textmorph.wishes import usual_values
 
 from .edit_run import Bench, Judges, Settings, look, run
 from .edit_scores import Floats, cosine, judge_edits, summarise

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from textmorph.corpus import Corpus
+from textmorph.corpora.corpus import Corpus
 from textmorph.files import write_bytes
 from textmorph.methods.svm_direction import svm_normal
 

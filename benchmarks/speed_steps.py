@@ -25,13 +25,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from textmorph.banks.differences import Prober, plan_bank
+from textmorph.banks.gradients import PRESETS, Screen
 from textmorph.files import write_bytes
 from textmorph.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from textmorph.layers.transposed import conv_transpose
 from textmorph.memory import keep_memory
 from textmorph.methods.latent_optimization import LatentOptimization
-from textmorph.probing import Prober, plan_bank
-from textmorph.screening import PRESETS, Screen
 
 from . import plain_procedure
 from .machine import about_run, processor

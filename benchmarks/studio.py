@@ -26,7 +26,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from textmorph.editor import Editor
+from textmorph.editing.editor import Editor
 from textmorph.edits import Edit, apply_edits
 from textmorph.files import write_bytes
 from textmorph.images import read_image, to_pil

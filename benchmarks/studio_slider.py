@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from textmorph.editor import Editor
+from textmorph.editing.editor import Editor
 from textmorph.files import write_bytes
 
 from .machine import about_run

@@ -17,7 +17,7 @@ from textmorph.axes import (
     suggested_step,
     usual_range,
 )
-from textmorph.corpus import Corpus
+from textmorph.corpora.corpus import Corpus
 from textmorph.errors import EmptyDirectionError, InputError
 from textmorph.latents import Latent
 

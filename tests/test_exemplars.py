@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from textmorph.corpus import Corpus
+from textmorph.corpora.corpus import Corpus
 from textmorph.edits import Residual, load_edit
 from textmorph.errors import CheckpointMismatchError, EmptyDirectionError, InputError, OptionError
 from textmorph.exemplars import exemplar_pull

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from textmorph.checkpoints import native
 from textmorph.embedders.identity import IdentityConfig, IdentityEmbedder
-from textmorph.encoders.e4e import E4eEncoder, EncoderConfig
+from textmorph.inversion.e4e import E4eEncoder, EncoderConfig
 
 from .embedders.tiny_clip import write_tiny_clip
 from .toys import seed_weights, toy_generator
@@ -24,9 +24,9 @@ def write_toy_domain(folder: Path, *, bank: bool = True, corpus: bool = True, en
     """Write the folder and return it: 16 px generator, e4e, CLIP and identity net, all with seeded random weights."""
     from dataclasses import asdict
 
-    from textmorph.channel_bank import build_bank
-    from textmorph.corpus import Corpus
-    from textmorph.domains import load_domain
+    from textmorph.banks.bank import build_bank
+    from textmorph.corpora.corpus import Corpus
+    from textmorph.editing.domain import load_domain
 
     folder.mkdir(parents=True, exist_ok=True)
     generator = toy_generator()

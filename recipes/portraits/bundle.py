@@ -14,10 +14,10 @@ from torch import nn
 
 from textmorph import load_domain
 from textmorph.checkpoints import native
-from textmorph.domains import TABLES
+from textmorph.editing.domain import TABLES
+from textmorph.editing.tasks import make_bank, make_corpus
 from textmorph.jobs.engine import ProcessEngine
 from textmorph.layers.ir_se import ResidualBlock
-from textmorph.shards import make_bank, make_corpus
 
 from . import adversarial, captions, clip, data, encoder, generator, identity, judge
 from . import attributes as A

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from textmorph.encoders.e4e import E4eEncoder, EncoderConfig
+from textmorph.inversion.e4e import E4eEncoder, EncoderConfig
 from textmorph.latents import Latent
 
 from . import attributes as A

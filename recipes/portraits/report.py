@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from textmorph import load_domain, load_identity
-from textmorph.alignment import reconstruction_distance
 from textmorph.checkpoints import read
+from textmorph.editing.alignment import reconstruction_distance
 from textmorph.images import contact_sheet
 from textmorph.latents import Latent
 

@@ -17,19 +17,19 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from .domains import Domain as Domain
-    from .domains import load_domain as load_domain
-    from .editor import Editor as Editor
+    from .editing.domain import Domain as Domain
+    from .editing.domain import load_domain as load_domain
+    from .editing.editor import Editor as Editor
     from .edits import Direction as Direction
     from .edits import Residual as Residual
     from .edits import load_edit as load_edit
     from .embedders import load_embedder as load_embedder
     from .embedders import load_identity as load_identity
-    from .encoders import load_encoder as load_encoder
     from .errors import TextmorphError as TextmorphError
     from .generators import load_generator as load_generator
     from .images import read_image as read_image
     from .images import write_image as write_image
+    from .inversion.encoders import load_encoder as load_encoder
     from .latents import Latent as Latent
     from .methods.global_direction import GlobalDirection as GlobalDirection
     from .methods.latent_mapper import LatentMapping as LatentMapping
@@ -37,9 +37,9 @@ if TYPE_CHECKING:
     from .methods.svm_direction import SvmDirection as SvmDirection
 
 _PUBLIC = {
-    "Editor": "textmorph.editor:Editor",
-    "Domain": "textmorph.domains:Domain",
-    "load_domain": "textmorph.domains:load_domain",
+    "Editor": "textmorph.editing.editor:Editor",
+    "Domain": "textmorph.editing.domain:Domain",
+    "load_domain": "textmorph.editing.domain:load_domain",
     "GlobalDirection": "textmorph.methods.global_direction:GlobalDirection",
     "SvmDirection": "textmorph.methods.svm_direction:SvmDirection",
     "LatentOptimization": "textmorph.methods.latent_optimization:LatentOptimization",
@@ -49,7 +49,7 @@ _PUBLIC = {
     "load_edit": "textmorph.edits:load_edit",
     "Latent": "textmorph.latents:Latent",
     "load_generator": "textmorph.generators:load_generator",
-    "load_encoder": "textmorph.encoders:load_encoder",
+    "load_encoder": "textmorph.inversion.encoders:load_encoder",
     "load_identity": "textmorph.embedders:load_identity",
     "load_embedder": "textmorph.embedders:load_embedder",
     "read_image": "textmorph.images:read_image",

@@ -18,7 +18,7 @@ from torch import Tensor
 from .errors import EmptyDirectionError, InputError
 
 if TYPE_CHECKING:
-    from .corpus import Corpus
+    from .corpora.corpus import Corpus
     from .generators import Generator
 
 NUM_SAMPLES = 8192

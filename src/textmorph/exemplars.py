@@ -17,7 +17,7 @@ from .errors import EmptyDirectionError, OptionError
 from .mappers import PullConfig, PullMapper
 
 if TYPE_CHECKING:
-    from .corpus import Corpus
+    from .corpora.corpus import Corpus
     from .generators import Generator
 
 AGREEMENT = 0.8

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any, Literal
 from torch import Tensor
 
 from .axes import independent_axes, independent_effects, select_axes
-from .bank_choice import BankChoice, check_choice, direction_for
-from .channel_bank import ChannelBank, Progress, Relevance, check_selection
+from .banks.bank import ChannelBank, Progress, Relevance, check_selection
+from .banks.bank_choice import BankChoice, check_choice, direction_for
 from .edits import Direction, Residual
 from .errors import OptionError
 from .exemplars import exemplar_pull
-from .fingerprint import fingerprint
+from .hashing import fingerprint
 from .precision import Precision, check_precision
 
 if TYPE_CHECKING:
-    from .corpus import Corpus
+    from .corpora.corpus import Corpus
     from .embedders import Embedder
     from .generators import Generator
 

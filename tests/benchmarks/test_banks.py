@@ -11,11 +11,11 @@ from PIL import Image
 from torch.nn import functional as F
 
 from benchmarks import banks as B
-from textmorph import bank_choice
-from textmorph.channel_bank import build_bank
-from textmorph.domains import load_domain
-from textmorph.probing import unit_rows
-from textmorph.screening import Screening
+from textmorph.banks import bank_choice
+from textmorph.banks.bank import build_bank
+from textmorph.banks.differences import unit_rows
+from textmorph.banks.gradients import Screening
+from textmorph.editing.domain import load_domain
 
 from ..toy_domain import write_toy_domain
 
@@ -160,7 +160,7 @@ def test_ranks_are_those_of_the_best_alone() -> None:
 def test_judged_edits_are_screened_at_the_samples_of_the_bank(
     domain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("textmorph.bank_choice._SCREENS", {})
+    monkeypatch.setattr("textmorph.banks.bank_choice._SCREENS", {})
     banks = B.Banks(str(domain), tmp_path, num_texts=1)
     banks.lend_screen()
     how = {"space": "s", "bank": "screen", "num_channels": 5, "strength": 1.0}
@@ -169,7 +169,7 @@ def test_judged_edits_are_screened_at_the_samples_of_the_bank(
 
 
 def test_edits_without_a_bank_are_drawn_anew(domain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("textmorph.bank_choice._SCREENS", {})
+    monkeypatch.setattr("textmorph.banks.bank_choice._SCREENS", {})
     banks = B.Banks(str(domain), tmp_path, num_texts=1)
     how = {"space": "s", "bank": "none", "num_channels": 5, "strength": 1.0, "precision": "float32"}
     seeds, pictures = [], []

@@ -28,8 +28,8 @@ from tests.embedders.tiny_clip import write_tiny_clip
 from tests.toy_domain import write_toy_domain
 from tests.toys import toy_identity
 from textmorph import Editor, load_domain
-from textmorph.channel_bank import build_bank
-from textmorph.corpus import Corpus
+from textmorph.banks.bank import build_bank
+from textmorph.corpora.corpus import Corpus
 
 COLS = held_out(0, 200)
 

@@ -12,9 +12,9 @@ from transformers import CLIPConfig
 
 from benchmarks import plain_procedure, speed_steps
 from benchmarks.mapper_speed import Sight
+from textmorph.banks.differences import Prober, plan_bank
 from textmorph.latents import Latent
 from textmorph.methods.latent_optimization import LatentOptimization
-from textmorph.probing import Prober, plan_bank
 
 from ..toys import ToyEmbedder, toy_generator
 

@@ -15,8 +15,8 @@ from tests.checkpoints import foreign
 from tests.toys import seed_weights, toy_generator
 from textmorph import checkpoints
 from textmorph.embedders.identity import IdentityConfig, IdentityEmbedder
-from textmorph.encoders.e4e import E4eEncoder, EncoderConfig
 from textmorph.errors import CheckpointMismatchError, UnknownCheckpointError, UnsupportedCheckpointError
+from textmorph.inversion.e4e import E4eEncoder, EncoderConfig
 from textmorph.latents import Latent
 from textmorph.mappers import LatentMapper, MapperConfig, SingleMapper, StyleMapper, StyleMapperConfig
 

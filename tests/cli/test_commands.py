@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from textmorph.editing.record import read_record
 from textmorph.generators.stylegan2 import StyleGAN2
 from textmorph.images import read_image, write_image
-from textmorph.record import read_record
 
 from ..toys import toy_image
 from .conftest import Run
@@ -214,8 +214,8 @@ def test_the_way_to_exemplars_has_no_number_to_vary(run: Run) -> None:
 
 
 def test_the_domain_says_how_pictures_are_drawn_and_options_go_before_it(run: Run, desk: Path, domain: Path) -> None:
-    from textmorph.channel_bank import ChannelBank
-    from textmorph.corpus import Corpus
+    from textmorph.banks.bank import ChannelBank
+    from textmorph.corpora.corpus import Corpus
 
     mine = shutil.copytree(domain, desk / "mine", ignore=shutil.ignore_patterns("bank*"))
     (mine / "domain.toml").write_text("truncation = 0.9\nto_rgb = true\n" + (mine / "domain.toml").read_text())

@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 from rich.progress import Progress
 
-import textmorph.shards
+import textmorph.editing.tasks
 from textmorph.cli import console
 from textmorph.images import write_image
 from textmorph.jobs.job_folder import JOB, SHARDS
@@ -33,7 +33,7 @@ def stop(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, int], None]:
     """Press Ctrl-C in the n-th shard of a kind, once."""
 
     def stop(part: str, after: int) -> None:
-        real, calls = getattr(textmorph.shards, f"{part}_shard"), []
+        real, calls = getattr(textmorph.editing.tasks, f"{part}_shard"), []
 
         def stopping(**arguments: object) -> bytes:
             calls.append(arguments)
@@ -42,7 +42,7 @@ def stop(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, int], None]:
             content: bytes = real(**arguments)
             return content
 
-        monkeypatch.setattr(textmorph.shards, f"{part}_shard", stopping)
+        monkeypatch.setattr(textmorph.editing.tasks, f"{part}_shard", stopping)
 
     return stop
 
@@ -100,7 +100,7 @@ def test_a_bank_goes_on_with_the_batches_it_was_begun_with(
     stop("bank", 2)
     assert run(*BANK).code == 130
     begun = json.loads((desk / "bank.safetensors.job" / JOB).read_text())["plan"]["batch_size"]
-    monkeypatch.setattr("textmorph.probing.largest_batch", lambda *_, **__: begun // 2)  # less memory is free now
+    monkeypatch.setattr("textmorph.banks.differences.largest_batch", lambda *_, **__: begun // 2)
     assert run(*BANK).code == 0
 
 
@@ -120,7 +120,7 @@ def test_a_corpus_of_photos_in_a_folder_goes_on_too(
     run: Run, desk: Path, photos: Path, stop: Callable[[str, int], None]
 ):
     pytest.importorskip("lancedb")
-    from textmorph.corpus import Corpus
+    from textmorph.corpora.corpus import Corpus
 
     (photos / "bad.png").write_bytes(b"no picture")
     build = ("corpus", "build", "photos", "-d", "{D}", "--batch-size", 2, "-o", "corpus")
@@ -191,8 +191,8 @@ def test_an_engine_that_does_not_exist_is_refused_before_any_work(run: Run):
 
 
 def test_a_bank_of_the_command_is_the_one_that_build_bank_makes(run: Run, desk: Path, domain: Path):
-    from textmorph.channel_bank import build_bank
-    from textmorph.domains import load_domain
+    from textmorph.banks.bank import build_bank
+    from textmorph.editing.domain import load_domain
 
     assert run(*BANK).code == 0
     found = load_domain(domain)

@@ -12,33 +12,14 @@ ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "textmorph"
 
 FLOORS = (
-    ["errors", "fields", "files", "latents", "images", "memory", "precision"],
-    ["download", "checkpoints", "jobs", "fingerprint", "record", "videos"],
-    ["layers", "generators", "embedders", "encoders", "mappers", "alignment"],
-    [
-        "prompts",
-        "augmentation",
-        "losses",
-        "edits",
-        "probing",
-        "channel_bank",
-        "racing",
-        "screening",
-        "bank_choice",
-        "shift_method",
-        "corpus",
-        "corpus_table",
-        "corpus_parts",
-        "axes",
-        "exemplars",
-        "canvases",
-        "optimization",
-        "ranger",
-        "training",
-        "inversion",
-    ],
+    ["errors", "fields", "files", "hashing", "memory", "precision", "latents", "images", "sheets"],
+    ["download", "checkpoints", "jobs"],
+    ["layers", "generators", "embedders", "mappers"],
+    ["prompts", "augmentation", "losses", "edits", "canvases", "optimization", "ranger"],
+    ["inversion", "banks", "corpora", "axes", "exemplars", "shift_method"],
     ["methods"],
-    ["domains", "wishes", "sources", "plans", "strength", "trials", "editor", "series", "shards", "evaluation"],
+    ["editing"],
+    ["evaluation"],
     ["cli", "web"],
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
@@ -163,14 +144,14 @@ def test_the_reader_of_imports_sees_every_form(tmp_path: Path, monkeypatch: pyte
     path = tmp_path / "methods" / "a.py"
     path.write_text(
         "import ray\nfrom ..images import resize\nfrom .. import edits\nfrom . import b\n"
-        "def f():\n    from ..editor import Editor\n    import textmorph.web.app\n"
+        "def f():\n    from ..editing.editor import Editor\n    import textmorph.web.app\n"
     )
     assert {module for module, _ in imported_modules(path)} == {
         "ray",
         "textmorph.images.resize",
         "textmorph.edits",
         "textmorph.methods.b",
-        "textmorph.editor.Editor",
+        "textmorph.editing.editor.Editor",
         "textmorph.web.app",
     }
-    assert rooms_used(path) == {"images", "edits", "editor", "web"}
+    assert rooms_used(path) == {"images", "edits", "editing", "web"}

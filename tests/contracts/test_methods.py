@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import torch
 
-from textmorph.channel_bank import build_bank
-from textmorph.corpus import Corpus
+from textmorph.banks.bank import build_bank
+from textmorph.corpora.corpus import Corpus
 from textmorph.edits import Edit, apply_edits, load_edit
 from textmorph.errors import OptionError, PromptError
 from textmorph.latents import Latent

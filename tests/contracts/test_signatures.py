@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from textmorph.channel_bank import ChannelBank, build_bank
-from textmorph.corpus import Corpus
-from textmorph.corpus_parts import plan_corpus
-from textmorph.probing import plan_bank
-from textmorph.screening import Screen
+from textmorph.banks.bank import ChannelBank, build_bank
+from textmorph.banks.differences import plan_bank
+from textmorph.banks.gradients import Screen
+from textmorph.corpora.corpus import Corpus
+from textmorph.corpora.making import plan_corpus
 
 PAIRS = {
     "bank": (build_bank, plan_bank, {"progress", "shard_size"}),

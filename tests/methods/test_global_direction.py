@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from textmorph.channel_bank import ChannelBank, build_bank
+from textmorph.banks.bank import ChannelBank, build_bank
 from textmorph.errors import BankMismatchError, EmptyDirectionError, OptionError, PromptError
 from textmorph.generators.stylegan2 import StyleGAN2
 from textmorph.latents import Latent
@@ -92,7 +92,7 @@ def test_the_edit_says_where_it_comes_from(
 def test_without_a_bank_one_is_built_once_where_that_is_chosen(
     embedder: ToyEmbedder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("textmorph.channel_bank._BANKS", {})
+    monkeypatch.setattr("textmorph.banks.bank._BANKS", {})
     generator = toy_generator(resolution=8, channel_max=2, seed=3)
     steps: list[int] = []
     progress = lambda done, total: steps.append(done)  # noqa: E731
@@ -110,7 +110,7 @@ def test_without_a_bank_one_is_built_once_where_that_is_chosen(
 def test_without_a_bank_the_channels_are_found_by_gradients(
     generator: StyleGAN2, embedder: ToyEmbedder, bank: ChannelBank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("textmorph.channel_bank._BANKS", {})
+    monkeypatch.setattr("textmorph.banks.bank._BANKS", {})
     find = {"target": "red", "neutral": "blue", "templates": BARE}
     method = GlobalDirection(num_channels=10, to_rgb=True)
     edit = method.find(generator, embedder, **find)

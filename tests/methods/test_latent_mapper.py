@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from textmorph.axes import independent_axes, independent_effects, select_axes
-from textmorph.corpus import Corpus
+from textmorph.corpora.corpus import Corpus
 from textmorph.edits import Direction, Residual, apply_edits, load_edit
 from textmorph.errors import EditError, JobError, LatentError, OptionError, PromptError, SpaceError
 from textmorph.generators.stylegan2 import StyleGAN2

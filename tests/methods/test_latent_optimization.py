@@ -10,7 +10,7 @@ from torch import Tensor
 from textmorph import exemplars
 from textmorph.axes import independent_axes, principal_axes, suggested_step
 from textmorph.canvases.latent import LatentCanvas
-from textmorph.corpus import Corpus
+from textmorph.corpora.corpus import Corpus
 from textmorph.edits import Direction
 from textmorph.errors import BankMismatchError, InputError, OptionError, PromptError, SpaceError
 from textmorph.exemplars import exemplar_pull

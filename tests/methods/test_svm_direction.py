@@ -8,8 +8,8 @@ from sklearn.svm import SVC
 from torch import Tensor
 from torch.nn import functional as F
 
-from textmorph.channel_bank import ChannelBank, build_bank
-from textmorph.corpus import Corpus
+from textmorph.banks.bank import ChannelBank, build_bank
+from textmorph.corpora.corpus import Corpus
 from textmorph.errors import BankMismatchError, EditError, OptionError
 from textmorph.generators.stylegan2 import StyleGAN2
 from textmorph.methods.svm_direction import SvmDirection, svm_normal

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import pytest
 import torch
 
-from textmorph.channel_bank import build_bank
+from textmorph.banks.bank import build_bank
 from textmorph.edits import Direction
 from textmorph.errors import EmptyDirectionError, OptionError
+from textmorph.evaluation.search import tune
 from textmorph.methods.global_direction import GlobalDirection
-from textmorph.methods.tuning import tune
 from textmorph.prompts import BARE
 
 from ..toys import ToyEmbedder, toy_generator

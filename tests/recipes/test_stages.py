@@ -21,9 +21,9 @@ from recipes.portraits import adversarial, bundle, card, data, generator, run_fo
 from recipes.portraits import attributes as A
 from recipes.portraits.generator import Pair
 from tests.toy_domain import write_toy_domain
-from textmorph.channel_bank import ChannelBank
-from textmorph.corpus import Corpus
-from textmorph.domains import load_domain
+from textmorph.banks.bank import ChannelBank
+from textmorph.corpora.corpus import Corpus
+from textmorph.editing.domain import load_domain
 from textmorph.errors import OptionError
 from textmorph.generators.stylegan2 import StyleGAN2Config
 

@@ -289,7 +289,7 @@ def test_a_training_goes_on_or_begins_anew_from_the_weights(tmp_path: Path, monk
 
 def test_a_network_within_half_precision_computes_the_same() -> None:
     from recipes.portraits.bundle import bring_within_half
-    from textmorph.encoders.e4e import E4eEncoder, EncoderConfig
+    from textmorph.inversion.e4e import E4eEncoder, EncoderConfig
 
     torch.manual_seed(3)
     network = E4eEncoder(EncoderConfig(input_size=16, num_rows=4, widths=(4, 4, 6), blocks=(1, 1, 1), w_dim=8))

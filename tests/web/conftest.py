@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from textmorph.editor import Editor
+from textmorph.editing.editor import Editor
 from textmorph.images import to_pil, write_image
 from textmorph.web.settings import Settings
 from textmorph.web.shelf import Shelf

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 import torch
+from textmorph.record import pack_latent
 
 from textmorph.errors import LatentError
 from textmorph.latents import Latent
-from textmorph.record import pack_latent
 from textmorph.web import saved
 from textmorph.web.acts import Acts
 from textmorph.web.handlers import UNEXPECTED, Handlers

@@ -24,10 +24,10 @@ import torch
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 
-from textmorph.editor import Editor
+from textmorph.editing.editor import Editor
+from textmorph.editing.record import KEY as RECORD
 from textmorph.errors import InputError, OptionError
 from textmorph.images import read_image, read_text
-from textmorph.record import KEY as RECORD
 from textmorph.web import Settings, build_studio, launch
 from textmorph.web.handlers import UNEXPECTED
 from textmorph.web.page import ASSETS, asset

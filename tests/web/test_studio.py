@@ -13,13 +13,14 @@ import pytest
 import torch
 from torch.nn.functional import interpolate
 
-from textmorph.editor import Editor
+from textmorph.editing.editor import Editor
+from textmorph.editing.record import pack_latent, read_record
+from textmorph.editing.strength import SCALES
+from textmorph.editing.wishes import Wish
 from textmorph.edits import Direction, apply_edits, load_edit
 from textmorph.errors import DomainError, ImageError, InputError, LatentError, OptionError, PromptError, TextmorphError
 from textmorph.images import center_square, read_image, resize, to_pil
 from textmorph.latents import Latent
-from textmorph.record import pack_latent, read_record
-from textmorph.strength import SCALES
 from textmorph.web import markup, pictures, products, saved, words
 from textmorph.web.handlers import Handlers
 from textmorph.web.session import Session
@@ -28,7 +29,6 @@ from textmorph.web.shelf import Shelf
 from textmorph.web.state import read_state
 from textmorph.web.studio import Studio
 from textmorph.web.visits import Visit
-from textmorph.wishes import Wish
 
 from ..toys import NearestEncoder
 from .conftest import base64_of, picture_bytes

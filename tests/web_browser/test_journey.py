@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from benchmarks.studio_server import StudioServer
-from textmorph.record import read_record
+from textmorph.editing.record import read_record
 
 from .studio_page import StudioPage, difference
 

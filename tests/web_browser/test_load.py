@@ -9,7 +9,7 @@ import pytest
 from benchmarks.studio import Load, Truth, judge, run_load
 from benchmarks.studio_load import memory, waits
 from benchmarks.studio_server import MemoryWatch, StudioServer
-from textmorph.editor import Editor
+from textmorph.editing.editor import Editor
 
 pytestmark = pytest.mark.browser
 

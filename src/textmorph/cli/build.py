@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
+from ..editing.strength import counted
 from ..errors import OptionError
 from ..files import check_output
-from ..strength import counted
 from . import console
 from .console import command, load_editor, say
 from .engines import goes_on, job_place, make_engine, worker_device
@@ -77,7 +77,7 @@ def build_bank(
 
     textmorph bank build --domain my-domain
     """
-    from ..domains import load_domain
+    from ..editing.domain import load_domain
     from ..jobs.job_folder import settle_job
 
     layers = _layers(max_resolution)
@@ -92,12 +92,12 @@ def build_bank(
     with console.busy("loading"):
         import torch
 
-        from ..shards import make_bank
+        from ..editing.tasks import make_bank
 
         _ = found.generator, found.embedder
     short = torch.bfloat16 if precision == "bfloat16" else None
     if screened:
-        from ..screening import PRESETS, Screen
+        from ..banks.gradients import PRESETS, Screen
 
         with console.progress_bar("screening channels") as tell:
             screen = Screen(
@@ -154,7 +154,7 @@ def build_corpus(
 
     textmorph corpus build --domain my-domain photos/
     """
-    from ..domains import load_domain
+    from ..editing.domain import load_domain
     from ..jobs.job_folder import settle_job
 
     force = make_engine(engine, workers)
@@ -166,8 +166,8 @@ def build_corpus(
         check_output(target, overwrite=overwrite)
     files = console.pictures_in(Path(images).expanduser()) if images is not None else None
     with console.busy("loading"):
-        from ..corpus import Corpus
-        from ..shards import make_corpus
+        from ..corpora.corpus import Corpus
+        from ..editing.tasks import make_corpus
 
         source: Any = found.generator if files is None else files
         encoder = found.encoder if files is not None else None
@@ -225,8 +225,8 @@ def tune(
     numbers = None if num_channels is None else counts(num_channels)
     files = console.pictures_in(Path(images).expanduser()) if images is not None else None
     editor = load_editor(domain, device)
-    from ..methods.tuning import THRESHOLDS
-    from ..methods.tuning import tune as search
+    from ..evaluation.search import THRESHOLDS
+    from ..evaluation.search import tune as search
 
     if numbers is None:  # thresholds are for style channels
         method_options = {**(method_options or {}), "threshold": rows[0] if rows else THRESHOLDS[0]}

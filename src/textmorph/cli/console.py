@@ -21,8 +21,8 @@ from ..errors import InputError, OptionError, OutputError, OutputExistsError, Te
 from ..files import check_output, write_bytes
 
 if TYPE_CHECKING:
-    from ..editor import Editor
-    from ..plans import Plan
+    from ..editing.editor import Editor
+    from ..editing.plans import Plan
 
 FAILED = 1
 KEPT = 2
@@ -119,7 +119,7 @@ def busy(text: str) -> Iterator[None]:
 def load_editor(domain: str, device: str | None) -> Editor:
     """A domain with the networks that every command needs, loaded."""
     with busy("loading"):
-        from ..editor import Editor
+        from ..editing.editor import Editor
 
         editor = Editor.from_pretrained(domain, device=device)
         _ = editor.generator, editor.embedder, editor.encoder, editor.identity

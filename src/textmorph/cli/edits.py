@@ -41,9 +41,9 @@ from .options import (
 )
 
 if TYPE_CHECKING:
-    from ..editor import Editor, Result
+    from ..editing.editor import Editor, Result
+    from ..editing.plans import Plan
     from ..jobs.engine import Engine
-    from ..plans import Plan
 
 BATCH = 8
 """Photos of a folder that are refined together, where a GPU makes that worth while; else each is a shard of its own."""
@@ -167,7 +167,7 @@ class _Task:
 
     def targets(self, target: Path) -> list[Path]:
         """Everything written for one result."""
-        from ..record import sidecar_path
+        from ..editing.record import sidecar_path
 
         beside = [target.with_name(f"{target.stem}-before-after.png")] if self.writes_before_after else []
         return [target, *beside] + ([sidecar_path(target)] if target.suffix.lower() != ".png" else [])
@@ -212,9 +212,9 @@ def _edit_folder(
 
     The folder of the results is its own job: what is done says so in its record, and is not done again.
     """
+    from ..editing.tasks import edit_arguments, edited_photos, usual_threads
     from ..files import remove_unfinished
     from ..jobs.lock import locked
-    from ..shards import edit_arguments, edited_photos, usual_threads
 
     folder = jobs[0].target.parent
     with locked(folder), console.progress_bar("editing") as tell:
@@ -273,7 +273,7 @@ class _kept:
 
 def _is_done(editor: Editor, plan: Plan, job: _Job, task: _Task) -> bool:
     """Whether the result is there already, made by this very plan; any other file that is there is an error."""
-    from ..record import read_record
+    from ..editing.record import read_record
 
     if task.overwrite or not job.target.exists():
         return False
@@ -309,7 +309,7 @@ def _write(result: Result, job: _Job, task: _Task, seconds: float) -> None:
 
 def _explain(record: dict[str, Any], *, quiet: bool) -> None:
     """What was done and what came of it, in a few lines."""
-    from ..strength import counted
+    from ..editing.strength import counted
 
     for told in record["edits"]:
         name = f"'{told['prompt']}'" if told["kind"] == "text" else Path(told["file"] or "an edit").name
@@ -351,8 +351,8 @@ def _end(jobs: list[_Job], task: _Task) -> None:
 
 
 def _write_retrieved(plan: Plan, editor: Editor, target: Path, task: _Task) -> None:
+    from ..editing.grids import retrieved_sheet
     from ..images import write_image
-    from ..series import retrieved_sheet
 
     beside = target.with_name(f"{target.stem}-retrieved.png")
     check_output(beside, overwrite=task.overwrite)

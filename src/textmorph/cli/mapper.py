@@ -18,7 +18,7 @@ from .engines import make_engine, worker_device
 from .options import Device, Domain, EngineName, Json, Neutral, Overwrite, Seed, Workers
 
 if TYPE_CHECKING:
-    from ..domains import Domain as Networks
+    from ..editing.domain import Domain as Networks
     from ..jobs.engine import Engine
     from ..latents import Latent
 
@@ -132,9 +132,9 @@ def train(
         )
         for name in wishes
     }
+    from ..editing.wishes import picture_corpus
     from ..edits import load_edit
     from ..jobs.run_folder import check_run
-    from ..wishes import picture_corpus
 
     going_on = {name: resume and (len(wishes) == 1 or folder.is_dir()) for name, folder in folders.items()}
     for name, folder in folders.items():
@@ -183,8 +183,8 @@ def _train_apart(
     save_seconds: float,
 ) -> None:
     """Train every mapper in a worker, each in its own run folder; what a killed worker has saved is gone on with."""
-    from ..editor import Editor
-    from ..shards import mapper_parts, mapper_shard, remember, usual_threads
+    from ..editing.editor import Editor
+    from ..editing.tasks import mapper_parts, mapper_shard, remember, usual_threads
 
     editor = Editor(found)
     common: dict[str, Any] = {
@@ -274,7 +274,7 @@ def _domain(name: str, device: str | None) -> Networks:
     with console.busy("loading"):
         import torch
 
-        from ..domains import load_domain
+        from ..editing.domain import load_domain
 
         found = load_domain(name, device=device or ("cuda" if torch.cuda.is_available() else "cpu"))
         _ = found.generator, found.embedder, found.identity
@@ -283,8 +283,8 @@ def _domain(name: str, device: str | None) -> Networks:
 
 def _method(found: Networks, preset: str, photo: str | None, fields: dict[str, Any]) -> Any:
     """The method: the options given, then the preset's, then the domain's, then the paper's."""
+    from ..editing.wishes import usual_values
     from ..methods.latent_mapper import LatentMapping
-    from ..wishes import usual_values
 
     if preset not in PRESETS:
         raise OptionError(f"--preset is {' or '.join(PRESETS)}, not {preset!r}")
@@ -331,7 +331,7 @@ def _latents(
         images = (found.generator(drawn[i : i + BATCH]) for i in range(0, num, BATCH))
         total = num
     else:
-        from ..sources import open_source
+        from ..editing.photos import open_source
 
         files = console.pictures_in(Path(photos).expanduser())
         images = (open_source(found, path).image for path in files)

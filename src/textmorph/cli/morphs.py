@@ -55,8 +55,8 @@ def grid(
 
     textmorph grid me.png "grey hair" --strengths=-4:8:2 --num-channels 5,20,50,100
     """
-    from .. import series
-    from ..record import write_picture
+    from ..editing import grids as series
+    from ..editing.record import write_picture
 
     quiet = console.check_json(json, overwrite=overwrite)
     path = Path(photo).expanduser()
@@ -109,8 +109,9 @@ def sweep(
 
     textmorph sweep me.png "grey hair" --to 6 --out morph.mp4
     """
-    from .. import series, videos
-    from ..record import sidecar_path, write_sidecar
+    from .. import sheets as videos
+    from ..editing import grids as series
+    from ..editing.record import sidecar_path, write_sidecar
 
     quiet = console.check_json(json, overwrite=overwrite)
     path = Path(photo).expanduser()
@@ -150,8 +151,9 @@ def replay(
     device: Device = None,
 ) -> None:
     """Make the same picture again from its record, and say whether it came out the same, bit for bit."""
-    from .. import series, videos
-    from ..record import read_record, recorded_domain, write_picture, write_sidecar
+    from .. import sheets as videos
+    from ..editing import grids as series
+    from ..editing.record import read_record, recorded_domain, write_picture, write_sidecar
 
     path = Path(picture).expanduser()
     record = read_record(path)

@@ -82,8 +82,8 @@ def sample(
 
     textmorph sample "a man with a beard" -n 9
     """
+    from ..editing.grids import sample as draw
     from ..images import contact_sheet, write_image
-    from ..series import sample as draw
 
     quiet = console.check_json(json, overwrite=overwrite)
     folder = console.make_folder(Path(out).expanduser())

@@ -34,7 +34,7 @@ def inspect(
     if not path.is_file():
         raise InputError(f"there is no file {path}")
     if path.suffix.lower() in (*console.PICTURES, *console.MOVING, ".json"):
-        from ..record import read_record
+        from ..editing.record import read_record
 
         record = read_record(path)
         say(_record_text(path, record), quiet=quiet)
@@ -80,7 +80,7 @@ def convert(
 @command
 def list_them() -> None:
     """List the domains inside the package."""
-    from ..domains import list_domains, load_domain
+    from ..editing.domain import list_domains, load_domain
 
     found = list_domains()
     if not found:
@@ -97,7 +97,7 @@ def describe(
     device: Device = None,
 ) -> None:
     """Show what a domain says of itself, and which of its files are there."""
-    from ..domains import PARTS, load_domain
+    from ..editing.domain import PARTS, load_domain
 
     found = load_domain(domain, device=device or "cpu")
     say(found.name + (f": {found.title}" if found.title else ""), style="bold")

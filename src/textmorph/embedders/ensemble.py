@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..errors import OptionError
-from ..fingerprint import fingerprint
+from ..hashing import fingerprint
 from . import TextEmbedder
 
 

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..channel_bank import ChannelBank, Progress
+from ..banks.bank import ChannelBank, Progress
 from ..edits import Direction, Residual
 from ..prompts import check_prompt, text_shift
 from ..shift_method import ShiftMethod
 
 if TYPE_CHECKING:
-    from ..corpus import Corpus
+    from ..corpora.corpus import Corpus
     from ..embedders import TextEmbedder
     from ..generators import Generator
 

@@ -15,10 +15,11 @@ from torch import Tensor
 from ..axes import independent_axes, independent_effects, select_axes
 from ..edits import Residual
 from ..errors import LatentError, OptionError
-from ..fingerprint import fingerprint
 from ..generators.resolution import render_resolution
+from ..hashing import fingerprint
 from ..images import contact_sheet, write_image
 from ..jobs.run_folder import RunFolder, open_run
+from ..jobs.training import Plan, Training
 from ..latents import Latent, Space, StyleLayout
 from ..losses import clip_loss, identity_loss, sideways
 from ..mappers import (
@@ -36,10 +37,9 @@ from ..optimization import ramped_learning_rate
 from ..precision import Precision, check_precision, passes_in
 from ..prompts import BARE, check_prompt, text_embedding, text_shift
 from ..ranger import Ranger
-from ..training import Plan, Training
 
 if TYPE_CHECKING:
-    from ..corpus import Corpus
+    from ..corpora.corpus import Corpus
     from ..embedders import Embedder, TextEmbedder
     from ..generators import Generator
 

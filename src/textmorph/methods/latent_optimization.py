@@ -15,8 +15,8 @@ from ..canvases.latent import LatentCanvas
 from ..edits import Direction
 from ..errors import EmptyDirectionError, OptionError
 from ..exemplars import exemplar_pull
-from ..fingerprint import fingerprint
 from ..generators.resolution import render_resolution
+from ..hashing import fingerprint
 from ..latents import Latent
 from ..losses import clip_loss, identity_loss, latent_l2, sideways
 from ..optimization import History, optimize, ramped_learning_rate
@@ -24,7 +24,7 @@ from ..precision import Precision, check_precision, passes_in
 from ..prompts import BARE, check_prompt, text_embedding, text_shift
 
 if TYPE_CHECKING:
-    from ..corpus import Corpus
+    from ..corpora.corpus import Corpus
     from ..embedders import Embedder, TextEmbedder
     from ..generators import Generator
 

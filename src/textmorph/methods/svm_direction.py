@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..channel_bank import ChannelBank, Progress
-from ..corpus import Corpus, Matches
+from ..banks.bank import ChannelBank, Progress
+from ..corpora.corpus import Corpus, Matches
 from ..edits import Direction, Residual
 from ..errors import EditError, OptionError
 from ..prompts import BARE, check_prompt, text_embedding

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
-from ..strength import counted
+from ..editing.strength import counted
 from . import words
 from .session import Row, Session
 from .visits import Item

@@ -10,17 +10,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..domains import file_sha256
+from ..editing.domain import file_sha256
+from ..editing.grids import Series, grid
+from ..editing.plans import Plan, SavedEdit
+from ..editing.record import Result
+from ..editing.wishes import Progress
 from ..edits import Direction, apply_edits
 from ..errors import OptionError
 from ..files import write_bytes
 from ..images import write_image
 from ..latents import Latent
-from ..plans import Plan, SavedEdit
-from ..record import Result
-from ..series import Series, grid
-from ..videos import bounced, write_video
-from ..wishes import Progress
+from ..sheets import bounced, write_video
 from . import pictures, saved, words
 from .session import Row, Session
 from .studio import Studio

@@ -8,7 +8,7 @@ from pathlib import Path
 from ..edits import Direction
 from ..errors import DomainError, InputError, LatentError, OptionError, TextmorphError
 from ..files import write_bytes
-from ..fingerprint import fingerprint
+from ..hashing import fingerprint
 from ..prompts import check_prompt
 from . import pictures
 from .session import History, Row, Session

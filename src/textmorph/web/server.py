@@ -30,7 +30,7 @@ from .studio import Studio
 from .visits import FILE_NAME, KEY, sweeping
 
 if TYPE_CHECKING:
-    from ..editor import Editor
+    from ..editing.editor import Editor
 
 TYPES = {
     ".png": "image/png",

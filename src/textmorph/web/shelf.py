@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from ..editor import Editor
+from ..editing.editor import Editor
 from ..errors import OptionError
 from ..images import resize
 

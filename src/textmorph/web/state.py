@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from .. import record as records
+from ..editing import record as records
 from ..errors import InputError, LatentError, TextmorphError
 from ..latents import Latent
 from ..methods import METHODS

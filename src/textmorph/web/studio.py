@@ -17,17 +17,17 @@ from PIL import Image
 from torch import Tensor
 
 from ..axes import independent_axes
-from ..editor import Editor
+from ..editing.editor import Editor
+from ..editing.metrics import identity_kept
+from ..editing.photos import Source
+from ..editing.plans import SavedEdit
+from ..editing.strength import SCALES, STRENGTHS
+from ..editing.wishes import Progress, Wish, make_wish
 from ..edits import Edit, Residual, apply_edits, load_edit
 from ..errors import InputError, LatentError, OptionError
-from ..evaluation import identity_kept
 from ..images import to_pil
 from ..latents import Latent
-from ..plans import SavedEdit
 from ..prompts import check_prompt
-from ..sources import Source
-from ..strength import SCALES, STRENGTHS
-from ..wishes import Progress, Wish, make_wish
 from . import pictures, words
 from .session import History, Row, Session
 from .settings import OPTIMIZE_STEPS, Settings

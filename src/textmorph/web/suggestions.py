@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from ..domains import Domain
-from ..editor import Editor
+from ..editing.domain import Domain
+from ..editing.editor import Editor
 from ..prompts import text_embedding
 
 NUM = 6

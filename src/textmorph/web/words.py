@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..domains import Domain
+from ..editing.domain import Domain
 from .session import Session
 
 COMMANDS = {

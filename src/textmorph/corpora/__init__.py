@@ -1,0 +1,1 @@
+"""Corpora: searchable tables of embedded pictures."""

@@ -1,0 +1,1 @@
+"""Editing: a domain made ready, a photo and a request in, a picture that explains itself out."""

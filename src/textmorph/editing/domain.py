@@ -1,0 +1,435 @@
+"""Domains: a folder that holds everything for editing one kind of picture, and `domain.toml`, which says what is what.
+
+Five lines are enough (docs/domains.md tells the rest):
+
+    generator = "generator.pkl"
+    encoder = "encoder.pt"
+    embedder = "openai/clip-vit-base-patch32"
+    identity = "identity.pth"
+    neutral = "face"
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import os
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from importlib import import_module, resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import DomainError
+from ..fields import LARGEST, shown
+
+if TYPE_CHECKING:
+    from ..banks.bank import ChannelBank
+    from ..corpora.corpus import Corpus
+    from ..embedders import Embedder, TextEmbedder
+    from ..generators import Generator
+    from ..inversion.encoders import Encoder
+
+tomllib: Any = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
+
+FILE = "domain.toml"
+PARTS = ("generator", "encoder", "embedder", "identity", "witness", "bank", "corpus")
+REQUIRED = ("generator", "embedder", "neutral")
+TABLES = ("global", "svm", "optimize", "mapper")
+"""Methods for which a domain may bring values."""
+CROPS = ("square", "ffhq")
+DEFAULT_FILES = {"bank": ("bank.safetensors",), "corpus": ("corpus.safetensors", "corpus")}
+"""Where a bank and a corpus are looked for when `domain.toml` does not name them: where `textmorph` puts them."""
+
+MAX_BYTES = 1 << 20
+"""Longest `domain.toml` that is read."""
+MAX_COUNT = 10_000_000
+"""Largest whole number in it."""
+
+_HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Domain:
+    """One kind of picture: its networks, its words and its first values.
+
+    A part is loaded on first use and then kept. Without a file it is None, save for generator and embedder, which
+    every domain has.
+
+    Args:
+        name: short name, as in the file or that of the folder.
+        folder: where `domain.toml` lies; names of files are relative to it.
+        files: part → file name, or for `embedder` and `witness` also a name on the Hugging Face hub.
+        neutral: what any picture of the domain shows, the text that a prompt is measured against.
+        title, description, licence: for people.
+        templates: sentences with one `{}`, or `imagenet` for those published with CLIP.
+        strength, num_channels: first values for an edit by hand; None leaves the method's own.
+        truncation: psi of random latents of this domain, 0 to 1; None leaves that of whatever draws them.
+        to_rgb: whether the methods also move the layers that only add colour, and a bank probes them.
+        strengths, scales, channel_counts, axis_counts: what automatic strength searches, `scales` for edits that are
+            complete at strength 1; None leaves its own.
+        keep_identity: smallest identity (cosine) that automatic strength accepts.
+        plain_share: share of the reachable effect at which automatic strength calls an edit plain; None leaves its own.
+        sideways: price that it puts on what else changes, see `strength.choose_strength`; None looks at identity alone.
+        beyond: share of the gain that it takes off where an edit leads farther than any picture of the corpus; None
+            takes nothing off, and needs no corpus.
+        astray: how many deviations beyond where nearly all of w lies an edit may lead it; None for any.
+        crop: how its pictures were cropped: `square`, or `ffhq` for squares turned upright by eyes and mouth. For both
+            the middle square is taken, or where that is far the one that `alignment` finds; nothing is turned.
+        far_distance: reconstruction distance from which a picture counts as far from the domain; None never warns.
+        clip_input: what CLIP sees, `standard` or `paper`.
+        tables: method → values for it, fields of its class; the rest are the paper's. In the file each is a table of
+            its own: `[global]`, `[svm]`, `[optimize]`, and `[mapper]` for the training of latent mappers.
+        hashes: file name (relative to the folder) → SHA-256; checked when the part is loaded.
+        device: where the networks live.
+
+    Raises:
+        DomainError: on use of a part whose file is missing or altered.
+    """
+
+    name: str
+    folder: Path
+    files: Mapping[str, str]
+    neutral: str
+    title: str = ""
+    description: str = ""
+    licence: str = ""
+    templates: str | tuple[str, ...] = "imagenet"
+    strength: float | None = None
+    num_channels: int | None = None
+    truncation: float | None = None
+    to_rgb: bool = False
+    strengths: tuple[float, ...] | None = None
+    scales: tuple[float, ...] | None = None
+    channel_counts: tuple[int, ...] | None = None
+    axis_counts: tuple[int, ...] | None = None
+    keep_identity: float = 0.7
+    plain_share: float | None = None
+    sideways: float | None = None
+    beyond: float | None = None
+    astray: float | None = None
+    crop: str = "square"
+    far_distance: float | None = None
+    clip_input: str = "standard"
+    tables: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    hashes: Mapping[str, str] = field(default_factory=dict)
+    device: str = "cpu"
+
+    @cached_property
+    def generator(self) -> Generator:
+        from ..generators import load_generator
+
+        return load_generator(self.path("generator"), device=self.device)
+
+    @cached_property
+    def encoder(self) -> Encoder | None:
+        from ..inversion.encoders import load_encoder
+
+        return _on(self.device, load_encoder(self.path("encoder"))) if "encoder" in self.files else None
+
+    @cached_property
+    def embedder(self) -> TextEmbedder:
+        return self._text_embedder("embedder")
+
+    @cached_property
+    def witness(self) -> TextEmbedder | None:
+        """A second CLIP that no edit is found with; it only judges."""
+        return self._text_embedder("witness") if "witness" in self.files else None
+
+    @cached_property
+    def identity(self) -> Embedder | None:
+        from ..embedders import load_identity
+
+        return _on(self.device, load_identity(self.path("identity"))) if "identity" in self.files else None
+
+    @cached_property
+    def bank(self) -> ChannelBank | None:
+        """The channel bank, checked against generator and embedder."""
+        from ..banks.bank import ChannelBank
+
+        if "bank" not in self.files:
+            return None
+        bank = ChannelBank.load(self.path("bank"))
+        bank.check(self.generator, self.embedder)
+        return bank
+
+    @cached_property
+    def corpus(self) -> Corpus | None:
+        """The searchable table of images, checked against the embedder."""
+        from ..corpora.corpus import Corpus
+
+        if "corpus" not in self.files:
+            return None
+        corpus = Corpus.load(self.path("corpus"))
+        corpus.check(self.embedder)
+        return corpus
+
+    @cached_property
+    def sentences(self) -> tuple[str, ...]:
+        """The templates themselves, each with one `{}`."""
+        from ..prompts import IMAGENET_TEMPLATES
+
+        return tuple(IMAGENET_TEMPLATES) if isinstance(self.templates, str) else self.templates
+
+    def truncation_or(self, otherwise: float, given: float | None = None) -> float:
+        """Psi for random latents: the one given, or that of the domain, or else another."""
+        return next(value for value in (given, self.truncation, otherwise) if value is not None)
+
+    def path(self, part: str) -> Path:
+        """File or folder of a part, its hashes checked.
+
+        Raises:
+            DomainError: the part is not named, its file is missing, or a hash differs.
+        """
+        if part not in self.files:
+            raise DomainError(f"domain {self.name!r} names no {part}; add `{part} = …` to {self.folder / FILE}")
+        path = self.folder / os.path.expanduser(self.files[part])
+        if not os.path.exists(path):  # `Path.exists` raises for a name that is too long
+            raise DomainError(f"domain {self.name!r}: the {part} {path} is missing")
+        self._verify(path)
+        return path
+
+    def _text_embedder(self, part: str) -> TextEmbedder:
+        from ..embedders import load_embedder
+
+        value = self.files.get(part, "")
+        source = value if _is_hub_name(self.folder, value) else str(self.path(part))
+        embedder: TextEmbedder = _on(self.device, load_embedder(source, clip_input=self.clip_input))
+        return embedder
+
+    def _verify(self, path: Path) -> None:
+        """Compare the SHA-256 of a file, or of those below a folder, with what `[hashes]` says."""
+        for name, expected in self.hashes.items():
+            file = self.folder / name
+            if file != path and path not in file.parents:
+                continue
+            if not os.path.isfile(file):
+                raise DomainError(f"domain {self.name!r}: {file} is missing, though [hashes] names it")
+            found = file_sha256(file)
+            if found != expected.lower():
+                raise DomainError(
+                    f"domain {self.name!r}: {file} is not the file that [hashes] describes "
+                    f"(SHA-256 {found[:12]}…, expected {expected[:12].lower()}…); fetch it again"
+                )
+
+
+def load_domain(name_or_folder: str | os.PathLike[str] = "portraits", *, device: str = "cpu") -> Domain:
+    """Read a domain, from a folder or by the name of one inside the package. Networks are loaded on first use.
+
+    Args:
+        name_or_folder: a folder with `domain.toml`, that file itself, or a name from `list_domains`.
+        device: where its networks will live.
+
+    Raises:
+        DomainError: no such domain, or a `domain.toml` that says something wrong.
+    """
+    folder = _find(name_or_folder)
+    try:
+        if (folder / FILE).stat().st_size > MAX_BYTES:
+            raise DomainError(f"{folder / FILE} has more than {MAX_BYTES >> 10} KiB; it is a text of some lines")
+        entries = tomllib.loads((folder / FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise DomainError(f"{folder / FILE} cannot be read: {error}") from error
+    return _domain(folder, entries, device)
+
+
+def list_domains() -> dict[str, Path]:
+    """Names of the domains inside the package, and their folders."""
+    root = _assets()
+    folders = sorted(root.iterdir()) if root.is_dir() else []
+    return {folder.name: folder for folder in folders if (folder / FILE).is_file()}
+
+
+def file_sha256(path: str | os.PathLike[str]) -> str:
+    """SHA-256 of a file, hex."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _assets() -> Path:
+    return Path(str(resources.files("textmorph"))) / "assets"
+
+
+def _find(name_or_folder: str | os.PathLike[str]) -> Path:
+    path = Path(os.path.expanduser(name_or_folder))
+    if path.name == FILE and os.path.isfile(path):
+        return path.parent
+    if os.path.isfile(path / FILE):
+        return path
+    known = list_domains()
+    if str(name_or_folder) in known:
+        return known[str(name_or_folder)]
+    if os.path.isdir(path):
+        raise DomainError(f"{path} has no {FILE}; five lines make one, see docs/domains.md")
+    names = ", ".join(known) or "none"
+    raise DomainError(
+        f"no domain '{shown(str(name_or_folder))}': it is no folder, and the built-in domains are: {names}"
+    )
+
+
+def _domain(folder: Path, entries: dict[str, Any], device: str) -> Domain:
+    """Entries of a `domain.toml`, checked."""
+    where = folder / FILE
+    settings = {f.name for f in fields(Domain)} - {"folder", "files", "tables", "device"}
+    for key in entries:
+        if key not in settings and key not in PARTS and key not in TABLES:
+            close = difflib.get_close_matches(key[:40], [*settings, *PARTS, *TABLES], n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            raise DomainError(f"{where}: unknown entry '{shown(key)}'{hint}")
+    for key in REQUIRED:
+        if key not in entries:
+            raise DomainError(f"{where}: {key!r} is missing; every domain needs {', '.join(REQUIRED)}")
+    files = {part: _text(where, part, entries[part]) for part in PARTS if part in entries}
+    for part, candidates in DEFAULT_FILES.items():
+        found = next((name for name in candidates if (folder / name).exists()), None)
+        if part not in files and found is not None:
+            files[part] = found
+    values: dict[str, Any] = {key: _CHECKS[key](where, key, value) for key, value in entries.items() if key in settings}
+    _check_hashed(where, entries.get("hashes", {}), files)
+    tables = {name: _options(where, name, entries[name]) for name in TABLES if name in entries}
+    named = {"name": folder.resolve().name, **values}
+    return Domain(**named, folder=folder, files=files, tables=tables, device=device)
+
+
+def _text(where: Path, key: str, value: object) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise DomainError(f"{where}: {key} is a text, not {shown(value)}")
+    return value
+
+
+def _number(where: Path, key: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -LARGEST <= value <= LARGEST:
+        raise DomainError(f"{where}: {key} is a number, not {shown(value)}")
+    return float(value)
+
+
+def _count(where: Path, key: str, value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_COUNT:
+        raise DomainError(f"{where}: {key} is a whole number from 1 to {MAX_COUNT}, not {shown(value)}")
+    return value
+
+
+def _share(where: Path, key: str, value: object) -> float:
+    number = _number(where, key, value)
+    if not 0 <= number <= 1:
+        raise DomainError(f"{where}: {key} is a number from 0 to 1, not {shown(value)}")
+    return number
+
+
+def _price(where: Path, key: str, value: object) -> float:
+    number = _number(where, key, value)
+    if number < 0:
+        raise DomainError(f"{where}: {key} is a number from 0, not {shown(value)}")
+    return number
+
+
+def _flag(where: Path, key: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise DomainError(f"{where}: {key} is true or false, not {shown(value)}")
+    return value
+
+
+def _numbers(where: Path, key: str, value: object) -> tuple[float, ...]:
+    if not isinstance(value, list) or not value:
+        raise DomainError(f"{where}: {key} is a list of numbers, not {shown(value)}")
+    return tuple(_number(where, key, item) for item in value)
+
+
+def _counts(where: Path, key: str, value: object) -> tuple[int, ...]:
+    if not isinstance(value, list) or not value:
+        raise DomainError(f"{where}: {key} is a list of whole numbers, not {shown(value)}")
+    return tuple(_count(where, key, item) for item in value)
+
+
+def _templates(where: Path, key: str, value: object) -> str | tuple[str, ...]:
+    if value == "imagenet":
+        return "imagenet"
+    if isinstance(value, list) and value and all(isinstance(item, str) and item.count("{}") == 1 for item in value):
+        return tuple(value)
+    raise DomainError(f'{where}: templates is "imagenet" or a list of sentences with one {{}} each, not {shown(value)}')
+
+
+def _crop(where: Path, key: str, value: object) -> str:
+    if value not in CROPS:
+        raise DomainError(f"{where}: crop is one of {', '.join(CROPS)}, not {shown(value)}")
+    return str(value)
+
+
+def _clip_input(where: Path, key: str, value: object) -> str:
+    if value not in ("standard", "paper"):
+        raise DomainError(f"{where}: clip_input is standard or paper, not {shown(value)}")
+    return str(value)
+
+
+def _hashes(where: Path, key: str, value: object) -> dict[str, str]:
+    if not isinstance(value, dict):
+        raise DomainError(f"{where}: [hashes] is a table of file names and SHA-256 sums")
+    for name, digest in value.items():
+        if not isinstance(digest, str) or not re.fullmatch(r"[0-9a-fA-F]{64}", digest):
+            raise DomainError(
+                f"{where}: the hash of '{shown(name)}' is 64 hexadecimal digits (SHA-256), not {shown(digest)}"
+            )
+    return dict(value)
+
+
+def _check_hashed(where: Path, hashes: object, files: Mapping[str, str]) -> None:
+    """Refuse the hash of a file that no part loads: it would be believed to be checked."""
+    usual = [name for names in DEFAULT_FILES.values() for name in names]
+    parts = {where.parent / os.path.expanduser(name) for name in [*files.values(), *usual]}
+    for name in hashes if isinstance(hashes, dict) else ():
+        file = where.parent / name
+        if not parts & {file, *file.parents}:
+            raise DomainError(f"{where}: [hashes] names '{shown(name)}', which is no file of any part")
+
+
+def _options(where: Path, key: str, value: object) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise DomainError(f"{where}: [{key}] is a table of options, not {shown(value)}")
+    for name, option in value.items():
+        for each in option if isinstance(option, list) else [option]:
+            if not isinstance(each, str | bool):
+                _number(where, f"[{key}] {name}", each)
+    return dict(value)
+
+
+_CHECKS = {
+    "name": _text,
+    "neutral": _text,
+    "title": _text,
+    "description": _text,
+    "licence": _text,
+    "templates": _templates,
+    "strength": _number,
+    "num_channels": _count,
+    "truncation": _share,
+    "to_rgb": _flag,
+    "strengths": _numbers,
+    "scales": _numbers,
+    "channel_counts": _counts,
+    "axis_counts": _counts,
+    "keep_identity": _share,
+    "plain_share": _share,
+    "sideways": _price,
+    "beyond": _share,
+    "astray": _price,
+    "crop": _crop,
+    "far_distance": _number,
+    "clip_input": _clip_input,
+    "hashes": _hashes,
+}
+
+
+def _is_hub_name(folder: Path, value: str) -> bool:
+    """Whether a value such as `openai/clip-vit-base-patch32` can only be meant for the hub."""
+    return bool(_HUB_NAME.fullmatch(value)) and not os.path.exists(folder / value.split("/")[0])
+
+
+def _on(device: str, network: Any) -> Any:
+    """Move a network that can move."""
+    return network.to(device) if hasattr(network, "to") else network

@@ -1,0 +1,295 @@
+"""Which square of a photo is taken: found where the domain's pictures are, left alone where nothing is to be found."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from textmorph import read_image
+from textmorph.editing.alignment import (
+    MOST_SQUARES,
+    Square,
+    check_crop,
+    coarse_grid,
+    contrast,
+    find_square,
+    middle_square,
+    reconstruction_distance,
+    unexplained,
+)
+from textmorph.editing.domain import list_domains, load_domain
+from textmorph.editing.editor import Editor
+from textmorph.errors import ImageError, OptionError
+from textmorph.images import center_square, resize, write_image
+from textmorph.latents import Latent
+
+from ..toy_domain import write_toy_domain
+from ..toys import NearestEncoder, toy_image
+
+FAR = 0.1
+WISH = "a person with purple hair"
+
+
+class SmoothDomain:
+    """Encoder and generator of four smooth pictures: a latent in w+ is the number of one, drawn as it is."""
+
+    resolution = 16
+    mean_w = torch.zeros(1)
+
+    def __init__(self) -> None:
+        self.pictures = torch.cat([toy_image(16, seed=seed) for seed in range(4)])
+        self.asked = 0
+
+    def encode(self, image: Tensor) -> Latent:
+        self.asked += len(image)
+        pooled = interpolate(image, size=(16, 16), mode="area").flatten(1)
+        nearest = torch.cdist(pooled, self.pictures.flatten(1)).argmin(dim=1)
+        return Latent(nearest[:, None, None].float(), "w+")
+
+    def sample(self, num: int, *, seed: int) -> Latent:
+        return Latent((torch.arange(num) % 4)[:, None, None].float(), "w+")
+
+    def to_space(self, latent: Latent, space: str) -> Latent:
+        return latent
+
+    def __call__(self, latent: Latent, *, resolution: int | None = None) -> Tensor:
+        return self.pictures[latent.value[:, 0, 0].long()]
+
+    def find(self, photo: Tensor) -> tuple[Square, bool]:
+        return find_square(photo, self.encode, self, far_distance=FAR)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def smooth() -> SmoothDomain:
+    return SmoothDomain()
+
+
+def background(kind: str, height: int, width: int, random: np.random.Generator) -> Tensor:
+    if kind == "plain":
+        return torch.from_numpy(random.uniform(-1, 1, (1, 3, 1, 1))).float().expand(1, 3, height, width).clone()
+    if kind == "gradient":
+        ends = torch.from_numpy(random.uniform(-1, 1, (2, 1, 3, 1, 1))).float()
+        along = torch.linspace(0, 1, width)
+        return (ends[0] * (1 - along) + ends[1] * along).expand(1, 3, height, width).clone()
+    layers = [torch.from_numpy(random.standard_normal((1, 3, n, n))).float() / n**0.9 for n in (2, 4, 8, 16, 32, 64)]
+    return sum(interpolate(layer, size=(height, width), mode="bicubic") for layer in layers).clamp(-1, 1)  # type: ignore
+
+
+def pasted(picture: Tensor, kind: str, seed: int, *, shorter: int, least: float = 0.35) -> tuple[Tensor, Square]:
+    """A picture at a random place and size in a larger one."""
+    random = np.random.default_rng(seed)
+    height, width = [(shorter, shorter * 4 // 3), (shorter * 4 // 3, shorter), (shorter, shorter)][seed % 3]
+    side = int(shorter * random.uniform(least, 0.85))
+    square = Square(int(random.integers(0, width - side + 1)), int(random.integers(0, height - side + 1)), side)
+    photo = background(kind, height, width, random)
+    square.cut(photo).copy_(resize(picture, side).clamp(-1, 1))
+    return photo, square
+
+
+def overlap(one: Square, other: Square) -> float:
+    """Intersection over union."""
+    right = min(one.left + one.side, other.left + other.side) - max(one.left, other.left)
+    down = min(one.top + one.side, other.top + other.side) - max(one.top, other.top)
+    common = max(0, right) * max(0, down)
+    return common / (one.side**2 + other.side**2 - common)
+
+
+# The search
+
+
+@pytest.mark.parametrize("kind", ["plain", "gradient", "noise"])
+def test_a_picture_of_the_domain_is_found_anywhere_and_at_any_size(smooth: SmoothDomain, kind: str) -> None:
+    overlaps = []
+    for seed in range(8):
+        photo, there = pasted(smooth.pictures[[seed % 4]], kind, seed, shorter=120)
+        square, _ = smooth.find(photo)
+        overlaps.append(overlap(square, there))
+    assert sum(value >= 0.8 for value in overlaps) >= 7, overlaps
+
+
+def test_a_near_middle_is_taken_after_a_single_look(smooth: SmoothDomain) -> None:
+    for seed in range(4):
+        photo = interpolate(smooth.pictures[[seed]], size=(90, 90), mode="bicubic").clamp(-1, 1)
+        wide = torch.cat([torch.ones(1, 3, 90, 20), photo, torch.ones(1, 3, 90, 20)], dim=3)
+        smooth.asked = 0
+        assert smooth.find(wide) == (Square(20, 0, 90), False)
+        assert smooth.asked == 1
+
+
+def test_a_middle_that_is_near_but_explains_nothing_is_no_reason_to_stop(smooth: SmoothDomain) -> None:
+    photo, there = pasted(smooth.pictures[[0]], "plain", 6, shorter=120)
+    square, found = find_square(photo, smooth.encode, smooth, far_distance=1.0)  # type: ignore[arg-type]
+    assert found
+    assert overlap(square, there) >= 0.8
+
+
+@pytest.mark.parametrize("kind", ["plain", "gradient", "noise"])
+def test_where_there_is_nothing_to_find_the_middle_stays(smooth: SmoothDomain, kind: str) -> None:
+    photo = background(kind, 96, 128, np.random.default_rng(5))
+    assert smooth.find(photo) == (middle_square(photo), False)
+
+
+def test_a_flat_square_is_drawn_closely_and_still_explains_nothing() -> None:
+    flat, seen = torch.full((1, 3, 32, 32), 0.5), toy_image(32)
+    flat_drawn, seen_drawn = flat + 0.02, seen + 0.1
+    assert reconstruction_distance(flat, flat_drawn) < reconstruction_distance(seen, seen_drawn)
+    assert unexplained(flat, flat_drawn) > 1 > unexplained(seen, seen_drawn)
+
+
+def test_the_mean_colour_leaves_everything_unexplained() -> None:
+    image = toy_image(80, batch=2)
+    mean = image.mean(dim=(2, 3), keepdim=True).expand_as(image)
+    torch.testing.assert_close(unexplained(image, mean), torch.ones(2))
+    torch.testing.assert_close(contrast(image), reconstruction_distance(image, mean))
+
+
+@pytest.mark.parametrize("size", [(5, 5), (33, 40), (100, 100), (120, 90), (3000, 4000), (300, 9000), (2, 700)])
+def test_the_coarse_grid_covers_a_photo_of_any_shape_and_stays_small(size: tuple[int, int]) -> None:
+    height, width = size
+    squares = coarse_grid(height, width)
+    assert 1 <= len(squares) <= MOST_SQUARES
+    assert all(0 <= s.left <= width - s.side and 0 <= s.top <= height - s.side for s in squares)
+    assert min(s.left for s in squares) == min(s.top for s in squares) == 0
+    assert squares[0].side == min(size)
+
+
+# What can be asked for
+
+
+@pytest.mark.parametrize("crop", ["auto", "middle"])
+def test_words_are_taken_as_they_are(crop: str) -> None:
+    assert check_crop(crop) == crop
+
+
+def test_a_square_may_be_a_text_or_three_numbers() -> None:
+    assert check_crop("12,0,300") == check_crop((12, 0, 300)) == check_crop([12, 0, 300]) == (12, 0, 300)
+    assert check_crop(" 12, 0 ,300") == (12, 0, 300)
+
+
+@pytest.mark.parametrize(
+    "crop", ["", "centre", "1,2", "1,2,3,4", "1;2;30", "a,b,c", "1.5,2,30", "-1,0,30", "0,0,7", "0,0,-30", (1, 2),
+             (1.5, 0, 30), (True, 0, 30), None, 7, "１,2,30"],
+)  # fmt: skip
+def test_anything_else_is_refused_with_what_to_do(crop: Any) -> None:
+    with pytest.raises(OptionError, match=r"crop .*(120,40,300|or further in)"):
+        check_crop(crop)
+
+
+@pytest.mark.parametrize("square", [Square(21, 0, 20), Square(0, 11, 20), Square(0, 0, 41), Square(-1, 0, 8)])
+def test_a_square_outside_of_the_picture_is_refused(square: Square) -> None:
+    with pytest.raises(ImageError, match="40 × 30 pixels"):
+        square.cut(torch.zeros(1, 3, 30, 40))
+
+
+# The whole way
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_toy_domain(tmp_path_factory.mktemp("alignment") / "toy", corpus=False)
+
+
+@pytest.fixture(scope="module")
+def editor(folder: Path) -> Editor:
+    """The toy domain with an encoder that knows four pictures."""
+    domain = replace(load_domain(folder), far_distance=FAR)
+    domain.__dict__["encoder"] = NearestEncoder(domain.generator)  # type: ignore[arg-type]
+    return Editor(domain)
+
+
+def off_centre(editor: Editor) -> tuple[Tensor, Square]:
+    """A picture of the domain at a place that the coarse grid meets."""
+    photo = background("noise", 120, 160, np.random.default_rng(0))
+    square = coarse_grid(120, 160)[5]
+    square.cut(photo).copy_(interpolate(editor.encoder.images[[1]], size=(square.side,) * 2))  # type: ignore[union-attr]
+    return photo, square
+
+
+def test_the_square_that_was_found_is_edited_and_recorded(editor: Editor) -> None:
+    photo, there = off_centre(editor)
+    result = editor.edit(photo, WISH, strength=2.0)
+    crop = result.record["source"]["crop"]
+    square = Square(crop["left"], crop["top"], crop["side"])
+    assert crop["by"] == "search"
+    assert overlap(square, there) > 0.9
+    assert any(f"cropped to the square {square}" in warning for warning in result.warnings)
+    again = editor.edit(photo, WISH, strength=2.0, crop=(square.left, square.top, square.side))
+    assert torch.equal(again.image, result.image)
+    assert again.record["source"]["crop"] == crop | {"by": "given"}
+    assert torch.equal(editor.replay(json.loads(json.dumps(result.record))).image, result.image)
+    assert torch.equal(editor.invert(photo).value, editor.invert(photo, crop=str(square)).value)
+
+
+def test_the_middle_can_be_had_all_the_same(editor: Editor) -> None:
+    photo, _ = off_centre(editor)
+    source = editor.open(photo, crop="middle")
+    assert torch.equal(source.image, resize(center_square(photo), 16).clamp(-1, 1))
+    assert source.about["crop"] == {"left": 20, "top": 0, "side": 120, "by": "middle"}
+    assert not source.notes
+
+
+def test_the_hash_is_that_of_the_photo_whatever_is_cropped(editor: Editor) -> None:
+    photo, square = off_centre(editor)
+    sources = [editor.open(photo, crop=crop) for crop in ("auto", "middle", str(square), "0,0,50")]
+    assert len({source.about["sha256"] for source in sources}) == 1
+
+
+def test_without_a_far_distance_or_an_encoder_nothing_is_searched(editor: Editor, folder: Path) -> None:
+    photo, _ = off_centre(editor)
+    unsure = replace(load_domain(folder), far_distance=None)
+    blind = replace(load_domain(folder), far_distance=0.05, files={"generator": "generator.safetensors"})
+    for domain in (unsure, blind):
+        source = Editor(domain).open(photo)
+        assert source.about["crop"]["by"] == "middle"
+        assert torch.equal(source.image, resize(center_square(photo), 16).clamp(-1, 1))
+
+
+def test_another_crop_is_another_plan(editor: Editor, tmp_path: Path) -> None:
+    photo, _ = off_centre(editor)
+    write_image(photo, tmp_path / "a.png")
+    plan, source = editor.plan(WISH, strength=1.0), editor.open(tmp_path / "a.png")
+    record = json.loads(json.dumps(editor.carry_out(plan, source).record))
+    assert editor.is_done(record, plan, editor.open(tmp_path / "a.png", crop="middle"))
+    assert not editor.is_done(record, editor.plan(WISH, strength=1.0, crop="middle"), source)
+
+
+def test_a_latent_has_no_crop(editor: Editor) -> None:
+    latent = editor.generator.sample(1, seed=0)
+    assert torch.equal(editor.open(latent).image, editor.open(latent, crop="middle").image)
+    with pytest.raises(OptionError, match="latent"):
+        editor.open(latent, crop=(0, 0, 16))
+
+
+# The real thing
+
+
+def portraits() -> tuple[Editor, list[Path]]:
+    folder = list_domains()["portraits"]
+    return Editor.from_pretrained("portraits", device="cpu"), sorted((folder / "samples").glob("*.png"))
+
+
+def test_centred_portraits_stay_as_they_are_bit_for_bit() -> None:
+    editor, samples = portraits()
+    for path in samples[:3]:
+        source = editor.open(path)
+        assert torch.equal(source.image, resize(center_square(read_image(path)), 128).clamp(-1, 1))
+        assert source.about["crop"]["by"] == "middle"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["plain", "gradient", "noise"])
+def test_portraits_are_found_anywhere(kind: str) -> None:
+    editor, samples = portraits()
+    overlaps = []
+    for seed, path in enumerate(samples[:4]):
+        photo, there = pasted(read_image(path), kind, seed, shorter=360)
+        overlaps.append(overlap(Square(*(editor.open(photo).about["crop"][k] for k in ("left", "top", "side"))), there))
+    assert sum(value >= 0.7 for value in overlaps) >= 3, overlaps  # of the first four; misses happen, see the docs
