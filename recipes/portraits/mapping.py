@@ -28,8 +28,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from textmorph.layers.mapping import MappingNetwork
 from textmorph.layers.equalized import EqualizedLinear
+from textmorph.layers.mapping import MappingNetwork
 
 from . import attributes as A
 

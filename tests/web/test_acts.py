@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 import torch
-from textmorph.record import pack_latent
 
+from textmorph.editing.record import pack_latent
 from textmorph.errors import LatentError
 from textmorph.latents import Latent
 from textmorph.web import saved
