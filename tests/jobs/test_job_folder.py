@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -143,7 +144,11 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path):
         pass
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 1}', '{"format": "1", "threads": 1}'])
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", '{"format": 1}', '{"format": "1", "threads": 1}', "[" * 100_000,
+     '{"format": 1, "threads": 0}', '{"format": 1, "threads": 1099511627776}', "\0"],
+)  # fmt: skip
 def test_a_damaged_description_is_a_clear_error(stopped: Path, text: str):
     (stopped / JOB).write_text(text)
     with pytest.raises(JobError, match="damaged"), open_job(stopped, TOY, threads=1):
@@ -245,17 +250,80 @@ def test_a_kill_at_the_very_end_is_made_good(
             patch.setattr(Path, "rmdir", killed)
             join(stopped, tmp_path / "a.bin")
     assert stopped.exists()
-    settle_job(stopped)
+    settle_job(stopped, tmp_path / "a.bin", kind="toy")
     assert (tmp_path / "a.bin").read_bytes() == b"".join(EXPECTED)
     assert os.listdir(tmp_path) == ["a.bin"]
 
 
+@pytest.fixture
+def ended(stopped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A job that was killed right before its result took its place, which is a.bin."""
+    with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
+        patch.setattr("textmorph.jobs.job_folder._move", lambda *_, **__: 1 / 0)
+        join(stopped, tmp_path / "a.bin")
+    return stopped
+
+
+def test_where_a_result_goes_and_what_it_replaces_is_for_the_command_alone_to_say(ended: Path, tmp_path: Path):
+    (tmp_path / "mine.bin").write_text("mine")
+    note = json.loads((ended / JOB).read_text())
+    for target in (
+        str(tmp_path / "mine.bin"),
+        f"{tmp_path}/x/../mine.bin",
+        "mine.bin",
+        "a.bin",
+        "/",
+        "",
+        None,
+        3,
+        [],
+        {},
+    ):
+        for finished in ({"target": target, "overwrite": True}, target):
+            (ended / JOB).write_text(json.dumps(note | {"finished": finished}))
+            with contextlib.suppress(JobError):
+                settle_job(ended, tmp_path / "b.bin", kind="toy")
+            assert not (tmp_path / "b.bin").exists()
+            assert (tmp_path / "mine.bin").read_text() == "mine"
+    finished = {"target": str(tmp_path / "mine.bin"), "overwrite": True}
+    (ended / JOB).write_text(json.dumps(note | {"finished": finished}))
+    with pytest.raises(OutputExistsError):  # the note allows it, the command does not
+        settle_job(ended, tmp_path / "mine.bin", kind="toy")
+    assert (tmp_path / "mine.bin").read_text() == "mine"
+    settle_job(ended, tmp_path / "mine.bin", kind="toy", overwrite=True)
+    assert (tmp_path / "mine.bin").read_bytes() == b"".join(EXPECTED)
+
+
+def test_a_result_of_another_kind_or_of_a_changed_job_is_not_taken(ended: Path, tmp_path: Path):
+    with pytest.raises(JobError, match="no bank"):
+        settle_job(ended, tmp_path / "a.bin", kind="bank")
+    (ended / JOB).write_text((ended / JOB).read_text().replace('"size": 8', '"size": 9'))
+    with pytest.raises(JobError, match="changed since"):
+        settle_job(ended, tmp_path / "a.bin", kind="toy")
+    assert not (tmp_path / "a.bin").exists()
+
+
+def test_a_job_that_had_ended_goes_to_where_the_next_command_says(ended: Path, tmp_path: Path):
+    join(ended, tmp_path / "b.bin")
+    assert (tmp_path / "b.bin").read_bytes() == b"".join(EXPECTED)
+    assert os.listdir(tmp_path) == ["b.bin"]
+
+
+def test_shards_are_not_written_through_a_link(tmp_path: Path):
+    (tmp_path / "job").mkdir()
+    (tmp_path / "home").mkdir()
+    (tmp_path / "job" / SHARDS).symlink_to(tmp_path / "home")
+    with pytest.raises(JobError, match="is a link"), open_job(tmp_path / "job", TOY, threads=1):
+        pass
+    assert not os.listdir(tmp_path / "home")
+
+
 def test_settling_touches_no_job_that_is_under_way(stopped: Path, tmp_path: Path):
     before = names(stopped)
-    settle_job(stopped)
-    settle_job(tmp_path / "nowhere")
+    for folder in (stopped, tmp_path / "nowhere"):
+        settle_job(folder, tmp_path / "a.bin", kind="toy")
     (tmp_path / "letter.txt").touch()
-    settle_job(tmp_path)
+    settle_job(tmp_path, tmp_path / "a.bin", kind="toy")
     assert names(stopped) == before
 
 

@@ -87,7 +87,7 @@ def build_bank(
     found = load_domain(domain, device=device or "cpu")
     target = Path(out).expanduser() if out else found.folder / "bank.safetensors"
     place = job_place(job, target)
-    settle_job(place)
+    settle_job(place, target, kind="bank", overwrite=overwrite)
     check_output(target, overwrite=overwrite)
     with console.busy("loading"):
         import torch
@@ -161,7 +161,7 @@ def build_corpus(
     found = load_domain(domain, device=device or "cpu")
     target = Path(out).expanduser() if out else found.folder / "corpus.safetensors"
     place = job_place(job, target)
-    settle_job(place)
+    settle_job(place, target, kind="corpus", overwrite=overwrite)
     if target.suffix == ".safetensors":
         check_output(target, overwrite=overwrite)
     files = console.pictures_in(Path(images).expanduser()) if images is not None else None

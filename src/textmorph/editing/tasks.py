@@ -127,7 +127,9 @@ def make_bank(
     place = job or target.with_name(target.name + SUFFIX)
     noted = noted_job(place)
     if noted is not None and options.get("batch_size") is None:  # was chosen by the memory that was free then
-        options["batch_size"] = noted.get("plan", {}).get("batch_size")
+        before = noted.get("plan")
+        size = before.get("batch_size") if isinstance(before, dict) else None
+        options["batch_size"] = size if type(size) is int and 1 <= size <= 2**16 else None
     options["truncation"] = domain.truncation_or(0.7, truncation)
     options["to_rgb"] = domain.to_rgb if to_rgb is None else to_rgb
     plan = plan_bank(domain.generator, domain.embedder, **options)

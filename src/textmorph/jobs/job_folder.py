@@ -33,6 +33,9 @@ SUFFIX = ".job"
 """A job that has no folder of its own lies beside its result, under the result's name and this."""
 
 _HEADER = b"textmorph-shard"
+_BESIDES = ("fingerprint", "threads", "finished")
+"""What job.json holds beside the job itself."""
+_MOST_THREADS = 4096
 _UNFINISHED = re.compile(UNFINISHED.pattern + r"|\.part-result(\..*)?")
 
 Progress = Callable[[int, int], None]
@@ -67,7 +70,7 @@ class Job:
     @property
     def fingerprint(self) -> str:
         """Names this job, 16 hex digits."""
-        return hashlib.sha256(json.dumps(self.about, sort_keys=True).encode()).hexdigest()[:16]
+        return _fingerprint(self.about)
 
     def arguments(self, number: int) -> dict[str, Any]:
         """Arguments of one shard."""
@@ -152,7 +155,7 @@ class JobFolder:
         Raises:
             OutputError: it cannot be written, or exists.
         """
-        result = self._result(target)
+        result = _result(self.path, target)
         if not result.exists():
             unfinished = result.with_name(f".part-result{target.suffix}")
             make(unfinished)
@@ -163,9 +166,6 @@ class JobFolder:
         _move(result, target, overwrite=overwrite)
         if not keep:
             _remove(self.path)
-
-    def _result(self, target: Path) -> Path:
-        return self.path / f"result{target.suffix}"
 
     def _head(self, number: int, body: bytes) -> bytes:
         digest = hashlib.sha256(body).hexdigest()
@@ -190,6 +190,8 @@ def open_job(path: str | os.PathLike[str], job: Job, *, threads: int) -> Iterato
     """
     path = Path(path)
     _check(path)
+    if (path / SHARDS).is_symlink():
+        raise JobError(f"{path / SHARDS} is a link to another folder; remove {path}")
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -208,27 +210,47 @@ def open_job(path: str | os.PathLike[str], job: Job, *, threads: int) -> Iterato
         yield folder
 
 
-def settle_job(path: str | os.PathLike[str]) -> None:
+def settle_job(
+    path: str | os.PathLike[str], target: str | os.PathLike[str], *, kind: str, overwrite: bool = False
+) -> None:
     """Do what a job that was killed at its very end left to do: put the result in its place, remove the folder.
 
+    The folder may be of someone else, so that nothing in it says where the result goes or what may be overwritten.
+
+    Args:
+        target: where the result goes, as whoever calls this would have it.
+        kind: of the job.
+        overwrite: replace a file there.
+
     Raises:
-        JobError: another program works there, or the folder is damaged.
-        OutputError: the result cannot be moved.
+        JobError: another program works there, or the folder is damaged, of another kind, or of another target.
+        OutputError: the result cannot be moved, or something is there.
     """
     path = Path(path)
     if not path.is_dir():
         return
     begun = (path / JOB).exists()
-    if (begun and "finished" not in _read(path)) or (not begun and any(e.name != LOCK for e in path.iterdir())):
+    if (begun and _read(path).get("finished") is None) or (not begun and any(e.name != LOCK for e in path.iterdir())):
         return
     with locked(path):
-        finished = _read(path).get("finished") if begun else None
-        if finished is not None:
-            target = Path(finished["target"])
-            result = path / f"result{target.suffix}"
-            if result.exists():
-                _move(result, target, overwrite=finished["overwrite"])
+        target = Path(target)
+        result = _result(path, target)
+        if begun and result.exists():
+            _check_finished(path, _read(path), target, kind)
+            _move(result, target, overwrite=overwrite)
+        elif begun and any(path.glob("result*")):
+            raise JobError(f"the job in {path} ended with another result than {target.name}; see there, or remove it")
         _remove(path)
+
+
+def _check_finished(path: Path, there: dict[str, Any], target: Path, kind: str) -> None:
+    """Refuse the result of a job that is of another kind, was changed by hand, or meant another place."""
+    about = {key: value for key, value in there.items() if key not in _BESIDES}
+    if there.get("job") != kind or there.get("fingerprint") != _fingerprint(about):
+        raise JobError(f"the job in {path} is no {kind}, or was changed since; remove {path}")
+    finished = there["finished"]
+    if not isinstance(finished, dict) or finished.get("target") != str(target.absolute()):
+        raise JobError(f"the job in {path} was to end in another place than {target}; name that one, or remove {path}")
 
 
 def noted_job(path: str | os.PathLike[str]) -> dict[str, Any] | None:
@@ -243,8 +265,12 @@ def noted_job(path: str | os.PathLike[str]) -> dict[str, Any] | None:
 def _check(path: Path) -> None:
     if path.exists() and not path.is_dir():
         raise JobError(f"{path} is a file; a job needs a folder")
-    settle_job(path)
-    if not path.exists() or (path / JOB).exists():
+    if (path / JOB).exists():
+        if _read(path).get("finished") is not None and not any(path.glob("result*")):  # which was in its place already
+            with locked(path):
+                _remove(path)
+        return
+    if not path.exists():
         return
     others = sorted(
         e.name for e in path.iterdir() if e.name not in (LOCK, SHARDS) and not _UNFINISHED.fullmatch(e.name)
@@ -267,7 +293,9 @@ def _read(path: Path) -> dict[str, Any]:
         there = json.loads((path / JOB).read_text(encoding="utf-8"))
         if not isinstance(there, dict) or type(there.get("format")) is not int or type(there.get("threads")) is not int:
             raise ValueError("it is no job")
-    except (OSError, ValueError) as error:
+        if not 1 <= there["threads"] <= _MOST_THREADS:
+            raise ValueError(f"threads are 1 to {_MOST_THREADS}")
+    except (OSError, ValueError, RecursionError) as error:
         raise JobError(f"{path / JOB} is damaged, or of no job of ours ({error}); remove {path}") from error
     if there["format"] > FORMAT:
         raise JobError(f"the job in {path} was begun by a newer textmorph; update to go on with it")
@@ -276,7 +304,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _compare(path: Path, there: dict[str, Any], job: Job) -> int:
     """Refuse another job; gives the number of threads of this one."""
-    noted = {key: value for key, value in there.items() if key not in ("fingerprint", "threads", "finished")}
+    noted = {key: value for key, value in there.items() if key not in _BESIDES}
     differing = sorted(differences(noted, job.about))
     if differing:
         raise JobError(
@@ -322,6 +350,15 @@ def _remove(path: Path) -> None:
         path.rmdir()
     except OSError:  # somebody else put something there
         return
+
+
+def _result(path: Path, target: Path) -> Path:
+    """Where the result waits to be moved."""
+    return path / f"result{target.suffix}"
+
+
+def _fingerprint(about: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _json(value: Any) -> Any:

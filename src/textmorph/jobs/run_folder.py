@@ -78,7 +78,7 @@ class RunFolder:
             step, values, digest = told["step"], told["values"], told["digest"]
             if type(step) is not int or not isinstance(values, dict):
                 raise TypeError("no step")
-        except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+        except (SafetensorError, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise JobError(f"{path} is damaged, or no state of a run: {error}; remove {self.path}") from error
         if digest != _digest(step, values, tensors):
             raise JobError(f"{path} is damaged: its content is not what was written; remove {self.path}")
@@ -197,7 +197,7 @@ def _settle(path: Path, config: dict[str, Any]) -> None:
         there = json.loads((path / CONFIG).read_text(encoding="utf-8"))
         if not isinstance(there, dict) or type(there.get("format")) is not int:
             raise ValueError("it is no configuration")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise JobError(f"{path / CONFIG} is damaged, or of no run of ours ({error})") from error
     if there["format"] > FORMAT:
         raise JobError(f"the run in {path} was begun by a newer textmorph; update to go on with it")
@@ -216,7 +216,10 @@ def differences(there: Any, here: Any, name: str = "") -> Iterator[str]:
 
 
 def _short(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
+    try:
+        text = json.dumps(value, ensure_ascii=False)
+    except RecursionError:
+        return "deeply nested"
     return text if len(text) <= 60 else text[:57] + "…"
 
 
@@ -240,7 +243,7 @@ def _digest(step: int, values: Mapping[str, Any], tensors: Mapping[str, Tensor])
 def _line(text: str) -> dict[str, Any] | None:
     try:
         line = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return line if isinstance(line, dict) and type(line.get("step")) is int else None
 
