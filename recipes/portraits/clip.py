@@ -9,7 +9,7 @@ heads on the vision tower read the attributes, which teaches it small things suc
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPVisionConfig
+from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPVisionConfig, PreTrainedModel
 
 from . import attributes as A
 from . import captions, data
@@ -52,9 +52,10 @@ SIZES = {
 }
 
 
-def tokenizer() -> Tokenizer:
-    """Words of the captions, lower-cased; any other word becomes [UNK]."""
-    vocabulary = {word: i for i, word in enumerate([*SPECIAL, *captions.vocabulary()])}
+def tokenizer(words: Sequence[str] | None = None) -> Tokenizer:
+    """Words of the captions, or those given, lower-cased; any other word becomes [UNK]."""
+    known = captions.vocabulary() if words is None else words
+    vocabulary = {word: i for i, word in enumerate([*SPECIAL, *known])}
     tok = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
     tok.normalizer = normalizers.Lowercase()
     tok.pre_tokenizer = pre_tokenizers.Split(Regex(r"[a-z]+|[0-9]+|[^\sa-z0-9]"), "removed", invert=True)
@@ -392,15 +393,18 @@ def load_clip(name: str) -> Learner:
 
 
 def export(name: str, folder: Path) -> None:
-    """Write a folder that `transformers` loads like any CLIP: half precision, tokenizer, image processor."""
+    """Write a CLIP as a folder that `transformers` loads."""
+    write_folder(load_clip(name).clip, tokenizer(), folder, side=SIZES[name].image_size, context=CONTEXT)
+
+
+def write_folder(model: PreTrainedModel, words: Tokenizer, folder: Path, *, side: int, context: int) -> None:
+    """Write a model that `transformers` loads from the folder: half precision, tokenizer, image processor."""
     folder.mkdir(parents=True, exist_ok=True)
-    learner = load_clip(name)
-    learner.clip.to(torch.float16).save_pretrained(folder)
-    tokenizer().save(str(folder / "tokenizer.json"))
+    model.to(torch.float16).save_pretrained(folder)
+    words.save(str(folder / "tokenizer.json"))
     special = {"pad_token": "[PAD]", "unk_token": "[UNK]", "bos_token": "[BOS]", "eos_token": "[EOS]"}
-    about = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": CONTEXT, **special}
+    about = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": context, **special}
     _write_json(folder / "tokenizer_config.json", about)
-    side = SIZES[name].image_size
     _write_json(folder / "preprocessor_config.json", {
         "image_processor_type": "CLIPImageProcessor", "do_resize": True, "size": {"shortest_edge": side}, "resample": 3,
         "do_center_crop": True, "crop_size": {"height": side, "width": side}, "do_rescale": True,

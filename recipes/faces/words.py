@@ -1,0 +1,297 @@
+"""What texts say about faces: phrasings with their meaning, and captions composed of them.
+
+A meaning is a set of literals, attribute → 1 or 0, all of which hold (`{"glasses": 1, "feminine": 0}`). A fifth of the
+phrasings of a concept is withheld from training, as far as all their words occur in others: these only measure.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from functools import cache
+from itertools import chain
+
+Meaning = dict[str, int]
+
+
+@dataclass(frozen=True)
+class Concept:
+    """One value of an attribute and its phrasings.
+
+    Args:
+        name: for tables.
+        meaning: its literals.
+        things: what a face may have, "a smile": said alone, and after `with` or `who has`.
+        worn: the things may also follow `wearing`.
+        adjectives: before the noun.
+        clauses: after the noun.
+        nouns: in place of "person".
+        neutral: the name of the concept that a text is compared with; empty: a text that says nothing.
+    """
+
+    name: str
+    meaning: Meaning
+    things: tuple[str, ...] = ()
+    worn: bool = False
+    adjectives: tuple[str, ...] = ()
+    clauses: tuple[str, ...] = ()
+    nouns: tuple[str, ...] = ()
+    neutral: str = ""
+
+
+def _list(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(";") if part.strip())
+
+
+def _concept(name: str, meaning: Meaning, *, worn: bool = False, neutral: str = "", **lists: str) -> Concept:
+    return Concept(name, meaning, worn=worn, neutral=neutral, **{key: _list(text) for key, text in lists.items()})
+
+
+CONCEPTS = (
+    _concept(
+        "glasses", {"glasses": 1}, worn=True, neutral="no glasses",
+        things="glasses; eyeglasses; spectacles; specs; a pair of glasses; eyewear; a pair of spectacles",
+        adjectives="bespectacled", clauses="in glasses; who wears glasses; who wears spectacles; with glasses on",
+    ),
+    _concept(
+        "no glasses", {"glasses": 0},
+        things="no glasses; no eyeglasses; no spectacles; no eyewear",
+        clauses="without glasses; not wearing glasses; without spectacles; who wears no glasses; without eyeglasses; "
+        "without any glasses; without a pair of glasses; with the glasses taken off",
+    ),
+    _concept(
+        "sunglasses", {"sunglasses": 1}, worn=True,
+        things="sunglasses; dark glasses; shades; a pair of sunglasses; tinted glasses; black sunglasses; dark shades",
+        clauses="in sunglasses; in dark glasses; with sunglasses on; who wears sunglasses",
+    ),
+    _concept("no sunglasses", {"sunglasses": 0}, clauses="without sunglasses; not wearing sunglasses; with no shades"),
+    _concept("clear glasses", {"glasses": 1, "sunglasses": 0}, worn=True, things="clear glasses; reading glasses"),
+    _concept(
+        "hat", {"hat": 1}, worn=True, neutral="no hat",
+        things="a hat; a cap; headwear; a beanie; a woolly hat; a baseball cap; headgear; a knitted cap; a knitted hat",
+        clauses="in a hat; in a cap; who wears a hat; with a hat on; with a cap on the head; with a hat on the head",
+    ),
+    _concept(
+        "no hat", {"hat": 0}, things="no hat; no cap; no headwear", adjectives="bareheaded; hatless",
+        clauses="without a hat; not wearing a hat; without a cap; without headwear; who wears no hat",
+    ),
+    _concept(
+        "beard", {"beard": 1}, neutral="no beard",
+        things="a beard; facial hair; a full beard; a thick beard; a long beard; a bushy beard; a dark beard",
+        adjectives="bearded; unshaven", clauses="who wears a beard; with a beard on the chin",
+    ),
+    _concept(
+        "no beard", {"beard": 0}, things="no beard; no facial hair; a shaved chin; a bare chin",
+        adjectives="clean-shaven; beardless; shaved; smooth-shaven",
+        clauses="without a beard; without facial hair; who has shaved; without any beard",
+    ),
+    _concept(
+        "smile", {"smile": 1}, neutral="serious",
+        things="a smile; a big smile; a broad smile; a grin; a wide grin; a laugh; a toothy smile; a happy smile; "
+        "a happy face; a happy expression; a bright smile",
+        adjectives="smiling; laughing; grinning; happy; cheerful; joyful; beaming",
+        clauses="who smiles; who is smiling; showing teeth; who laughs; smiling broadly; that smiles; smiling happily",
+    ),
+    _concept(
+        "serious", {"smile": 0},
+        things="a serious expression; a neutral expression; a serious look; a straight face; a serious face; no smile; "
+        "a stern look; a stern face; a neutral face",
+        adjectives="serious; unsmiling; stern; solemn; grave; neutral-looking",
+        clauses="without a smile; not smiling; who does not smile; who is not smiling; without smiling; looking serious",
+    ),
+    _concept(
+        "open mouth", {"mouth_open": 1}, neutral="closed mouth", things="an open mouth; parted lips; open lips",
+        clauses="with the mouth open; with mouth open; with lips apart", adjectives="open-mouthed",
+    ),
+    _concept(
+        "closed mouth", {"mouth_open": 0}, things="a closed mouth; closed lips; a shut mouth",
+        clauses="with the mouth closed; with mouth closed; with lips closed; with the mouth shut",
+    ),
+    _concept(
+        "long hair", {"long_hair": 1}, neutral="short hair",
+        things="long hair; very long hair; flowing hair; long flowing hair; shoulder-length hair; long locks",
+        adjectives="long-haired", clauses="who has long hair; with hair below the shoulders; with the hair grown long",
+    ),
+    _concept(
+        "short hair", {"long_hair": 0},
+        things="short hair; very short hair; cropped hair; a short haircut; a short cut; close-cropped hair",
+        adjectives="short-haired; crop-haired", clauses="without long hair; with the hair cut short; with hair cut short",
+    ),
+    _concept(
+        "bald", {"bald": 1}, neutral="full hair", things="a bald head; a receding hairline; a bald patch; thin hair; no hair",
+        adjectives="bald; balding; hairless; bald-headed", clauses="without hair; who is bald; who is going bald",
+    ),
+    _concept("full hair", {"bald": 0}, things="a full head of hair; a lot of hair; thick hair", clauses="who is not bald"),
+    _concept(
+        "fringe", {"fringe": 1}, neutral="no fringe",
+        things="a fringe; bangs; hair over the forehead; a fringe over the forehead; long bangs; a long fringe",
+        clauses="with hair on the forehead; with hair in the forehead; whose fringe covers the forehead",
+    ),
+    _concept(
+        "no fringe", {"fringe": 0}, things="no fringe; no bangs; a bare forehead; a free forehead; an open forehead",
+        clauses="without a fringe; without bangs; with the forehead bare",
+    ),
+    _concept("curly hair", {"curly_hair": 1}, neutral="straight hair", things="curly hair; curls; frizzy hair; curly locks",
+             adjectives="curly-haired; curly-headed"),
+    _concept("straight hair", {"curly_hair": 0}, things="straight hair; sleek hair", adjectives="straight-haired"),
+    _concept(
+        "black hair", {"black_hair": 1}, things="black hair; dark hair; jet black hair; raven hair; very dark hair; black locks",
+        adjectives="black-haired; dark-haired; raven-haired",
+    ),
+    _concept(
+        "blond hair", {"blond_hair": 1},
+        things="blond hair; blonde hair; fair hair; golden hair; light blond hair; yellow hair; blond locks; golden locks",
+        adjectives="blond; blonde; fair-haired; blond-haired; golden-haired",
+    ),
+    _concept(
+        "grey hair", {"grey_hair": 1},
+        things="grey hair; gray hair; white hair; silver hair; silvery hair; greying hair; graying hair; grey locks",
+        adjectives="grey-haired; gray-haired; white-haired; silver-haired; greying",
+    ),
+    _concept("no grey hair", {"grey_hair": 0}, things="no grey hair; no gray hair", clauses="without grey hair; without gray hair"),
+    _concept("no blond hair", {"blond_hair": 0}, clauses="without blond hair; who is not blond", things="no blond hair"),
+    _concept("no black hair", {"black_hair": 0}, clauses="without black hair; without dark hair", things="no dark hair"),
+    _concept(
+        "child", {"child": 1}, neutral="adult",
+        nouns="child; kid; toddler; little child; small child; young child; little kid; small kid; infant",
+        adjectives="childlike; very young", clauses="in childhood; as a child; as a kid; at the age of a child",
+    ),
+    _concept("girl", {"child": 1, "feminine": 1}, nouns="little girl; small girl; young girl"),
+    _concept("boy", {"child": 1, "feminine": 0}, nouns="little boy; small boy; young boy"),
+    _concept("adult", {"child": 0}, nouns="adult; grown-up; adult person", adjectives="adult; grown-up; grown",
+             clauses="who is not a child; as an adult"),
+    _concept("young", {"young": 1}, neutral="old", nouns="young person; young adult; young grown-up",
+             adjectives="young; youthful; young-looking", clauses="in youth; in young years; who looks young"),
+    _concept(
+        "old", {"old": 1}, neutral="young", nouns="senior; pensioner; old person; elderly person; old-age pensioner",
+        things="wrinkles; a wrinkled face; an old face; wrinkled skin; an aged face",
+        adjectives="old; elderly; aged; senior; older; wrinkled; very old",
+        clauses="in old age; at an old age; of old age; who is old; who looks old; of advanced age",
+    ),
+    _concept("old woman", {"old": 1, "feminine": 1}, nouns="grandmother; grandma; old lady; elderly lady; old woman"),
+    _concept("old man", {"old": 1, "feminine": 0}, nouns="grandfather; grandpa; old gentleman; old man"),
+    _concept("not old", {"old": 0}, clauses="who is not old; without wrinkles", things="no wrinkles; smooth skin"),
+    _concept("middle age", {"old": 0, "young": 0, "child": 0}, adjectives="middle-aged", clauses="in middle age; of middle age"),
+    _concept(
+        "woman", {"feminine": 1, "child": 0}, neutral="man", nouns="woman; lady; female person; female; adult woman",
+        adjectives="feminine; female; womanly", clauses="who looks like a woman; of feminine look; who looks feminine",
+        things="a feminine face; a feminine look; female features; feminine features",
+    ),
+    _concept(
+        "man", {"feminine": 0, "child": 0}, nouns="man; gentleman; male person; male; guy; fellow; adult man",
+        adjectives="masculine; male; manly", clauses="who looks like a man; of masculine look; who looks masculine",
+        things="a masculine face; a masculine look; male features; masculine features",
+    ),
+    _concept("lipstick", {"lipstick": 1}, worn=True, neutral="no lipstick",
+             things="lipstick; red lipstick; painted lips; red lips; made-up lips"),
+    _concept("no lipstick", {"lipstick": 0}, things="no lipstick", clauses="without lipstick; not wearing lipstick"),
+    _concept("turned left", {"turned_left": 1}, clauses="looking left; facing left; turned to the left; looking to the left"),
+    _concept("turned right", {"turned_right": 1}, clauses="looking right; facing right; turned to the right; looking to the right"),
+    _concept("frontal", {"turned_left": 0, "turned_right": 0},
+             clauses="facing the camera; looking straight ahead; looking at the camera; looking into the camera"),
+)  # fmt: skip
+BY_NAME = {concept.name: concept for concept in CONCEPTS}
+NEUTRAL = "a person"
+NOUNS = ("person", "face", "human", "individual", "someone", "somebody")
+TEMPLATES = (
+    "{}", "a photo of {}", "a picture of {}", "a portrait of {}", "a photograph of {}", "an image of {}",
+    "the face of {}", "this is {}", "a close-up of {}", "the head of {}",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Phrasing:
+    """A text that stands alone, with the parts that captions are composed of.
+
+    kind: `noun`, `adjective`, `clause` or `thing`.
+    """
+
+    part: str
+    kind: str
+    concept: str
+    meaning: Meaning = field(hash=False)
+
+    def text(self, noun: str = "person") -> str:
+        """As a text of its own: "a smiling person", "a person with a smile" (from a clause), "a smile"."""
+        if self.kind == "thing":
+            return self.part
+        if self.kind == "noun":
+            return article(self.part)
+        return article(f"{self.part} {noun}") if self.kind == "adjective" else f"{article(noun)} {self.part}"
+
+
+def article(words: str) -> str:
+    """The words with "a" or "an" where they need one."""
+    if words.split()[0] in ("someone", "somebody"):
+        return words
+    return ("an " if words[0] in "aeiou" else "a ") + words
+
+
+@cache
+def phrasings() -> tuple[tuple[Phrasing, ...], tuple[Phrasing, ...]]:
+    """Those for training, and those withheld."""
+    everything = [p for concept in CONCEPTS for p in _of(concept)]
+    count = Counter(word for p in everything for word in set(words_of(p.part)))
+    withheld = []
+    for concept in CONCEPTS:
+        own = [p for p in everything if p.concept == concept.name]
+        order = random.Random(concept.name).sample(own, len(own))
+        left = len(own) // 5
+        for phrasing in order:
+            if left and all(count[word] > 1 for word in set(words_of(phrasing.part))):
+                count.subtract(set(words_of(phrasing.part)))
+                withheld.append(phrasing)
+                left -= 1
+    return tuple(p for p in everything if p not in withheld), tuple(withheld)
+
+
+def _of(concept: Concept) -> list[Phrasing]:
+    made = [("noun", n) for n in concept.nouns] + [("adjective", a) for a in concept.adjectives]
+    made += [("clause", c) for c in concept.clauses]
+    for thing in concept.things:
+        made += [("thing", thing), ("clause", f"with {thing}")]
+        if concept.worn:
+            made.append(("clause", f"wearing {thing}"))
+    return [Phrasing(part, kind, concept.name, concept.meaning) for kind, part in made]
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text as the tokenizer cuts it."""
+    return re.findall(r"[a-z]+|[0-9]+|[^\sa-z0-9]", text.lower())
+
+
+@cache
+def vocabulary() -> tuple[str, ...]:
+    """Words of training, sorted."""
+    texts = chain(TEMPLATES, (p.part for p in phrasings()[0]), NOUNS, ("a, an and the but of", NEUTRAL))
+    return tuple(sorted({word for text in texts for word in words_of(text.replace("{}", " "))}))
+
+
+def compose(parts: list[Phrasing], rng: random.Random) -> tuple[str, Meaning]:
+    """A caption of some phrasings: at most one noun, one adjective, and the rest behind the noun."""
+    kinds: dict[str, list[str]] = {"noun": [], "adjective": [], "clause": [], "thing": []}
+    for part in parts:
+        kinds[part.kind].append(part.part)
+    meaning = {name: value for part in parts for name, value in part.meaning.items()}
+    if len(parts) == 1 and kinds["thing"]:
+        text = kinds["thing"][0]
+    else:
+        noun = kinds["noun"][0] if kinds["noun"] else rng.choice(NOUNS)
+        text = article(" ".join([*kinds["adjective"], noun]))
+        behind = kinds["clause"] + [f"with {thing}" for thing in kinds["thing"]]
+        rng.shuffle(behind)
+        text = " ".join([text, rng.choice([", ", " "]).join(behind[:-1]), *(["and"] if len(behind) > 1 else []),
+                         *behind[-1:]]) if behind else text  # fmt: skip
+    template = rng.choice(TEMPLATES) if rng.random() < 0.4 else "{}"
+    return " ".join(template.replace("{}", text).replace(" ,", ",").split()), meaning
+
+
+def opposite(meaning: Meaning, rng: random.Random) -> list[Phrasing]:
+    """Training phrasings that deny one of the literals, and hold for what else is said: for hard negatives."""
+    name = rng.choice(sorted(meaning))
+    others = {key: value for key, value in meaning.items() if key != name}
+    found = [p for p in phrasings()[0] if p.meaning == {name: 1 - meaning[name]}]
+    kept = [p for p in phrasings()[0] if p.meaning and p.meaning == others]
+    return ([rng.choice(found)] if found else []) + ([rng.choice(kept)] if kept else [])
