@@ -29,7 +29,7 @@ GENERATOR = RUNS / "generator"
 """The wheel `random-face`, or the generator that was read from it."""
 
 SIZE = 256
-CORPUS = 8000
+CORPUS = 6500
 CORPUS_SEED = 100_000
 """Row i of the corpus is `generator.sample(1, seed=CORPUS_SEED + i, truncation=TRUNCATION)`."""
 

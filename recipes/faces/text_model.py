@@ -38,13 +38,20 @@ HELD_BACK = 300
 """Last faces of the corpus, which nothing trains on."""
 
 Values = NDArray[np.float32]
-_FLIPPED = [ATTRIBUTES.index({"turned_left": "turned_right", "turned_right": "turned_left"}.get(a, a)) for a in ATTRIBUTES]
+_FLIPPED = [
+    ATTRIBUTES.index({"turned_left": "turned_right", "turned_right": "turned_left"}.get(a, a)) for a in ATTRIBUTES
+]
 
 
 def build() -> VisionTextDualEncoderModel:
     """A fresh model: MobileNetV1 at three quarters of its width, and two layers of BERT."""
     vision = MobileNetV1Config(
-        image_size=SIDE, depth_multiplier=0.75, hidden_size=768, hidden_act="silu", tf_padding=False, layer_norm_eps=1e-5
+        image_size=SIDE,
+        depth_multiplier=0.75,
+        hidden_size=768,
+        hidden_act="silu",
+        tf_padding=False,
+        layer_norm_eps=1e-5,
     )
     text = BertConfig(
         vocab_size=len(SPECIAL) + len(vocabulary()), hidden_size=128, num_hidden_layers=2, num_attention_heads=4,
@@ -144,7 +151,9 @@ class Captions:
         """Captions of one phrasing, whatever faces there are."""
         return [compose([p], rng) for p in rng.choices(self.phrases, self.weights.tolist(), k=num)]
 
-    def denied(self, captions: Sequence[tuple[str, dict[str, int]]], rng: random.Random) -> list[tuple[str, dict[str, int]]]:
+    def denied(
+        self, captions: Sequence[tuple[str, dict[str, int]]], rng: random.Random
+    ) -> list[tuple[str, dict[str, int]]]:
         """The captions again with one literal turned round."""
         turned = [opposite(meaning, rng) for _, meaning in captions if meaning]
         return [compose(parts, rng) for parts in turned if parts]
@@ -173,7 +182,9 @@ def training_set() -> tuple[NDArray[np.uint8], Values, Values]:
     for concept in CONCEPTS:
         for name in concept.meaning:
             if float(told[name]["auc"]) < GOOD:  # type: ignore[arg-type]
-                raise OptionError(f"{name} has a probe of AUC {told[name]['auc']}; leave the concept “{concept.name}” out")
+                raise OptionError(
+                    f"{name} has a probe of AUC {told[name]['auc']}; leave the concept “{concept.name}” out"
+                )
     labels = read_labels()
     values = np.concatenate([corpus_labels(), labels.values[labels.third("train")]])
     read = np.concatenate([np.sqrt(features(name)[:, :POOLED]) for name in ("corpus", "train")])

@@ -133,9 +133,6 @@ CONCEPTS = (
         "no fringe", {"fringe": 0}, things="no fringe; no bangs; a bare forehead; a free forehead; an open forehead",
         clauses="without a fringe; without bangs; with the forehead bare",
     ),
-    _concept("curly hair", {"curly_hair": 1}, neutral="straight hair", things="curly hair; curls; frizzy hair; curly locks",
-             adjectives="curly-haired; curly-headed"),
-    _concept("straight hair", {"curly_hair": 0}, things="straight hair; sleek hair", adjectives="straight-haired"),
     _concept(
         "black hair", {"black_hair": 1}, things="black hair; dark hair; jet black hair; raven hair; very dark hair; black locks",
         adjectives="black-haired; dark-haired; raven-haired",
