@@ -1,3 +1,4 @@
+# ruff: noqa: E501  (a table of words)
 """What texts say about faces: phrasings with their meaning, and captions composed of them.
 
 A meaning is a set of literals, attribute → 1 or 0, all of which hold (`{"glasses": 1, "feminine": 0}`). A fifth of the
