@@ -332,7 +332,76 @@ def holding_itself(names: int) -> bytes:
     return b"\x80\x02}q\x000" + made + b"0h\x00(" + children + b"u0}U\x05G_emah\x01s."
 
 
+def packed(method: int, size: int) -> bytes:
+    """A torch file whose pickle states 64 bytes and unfolds to very many."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", method) as archive:
+        archive.writestr("archive/data.pkl", b"\x80\x02" + b"N0" * (size // 2) + b"N.")
+    content = file.getvalue()
+    place = content.rindex(b"PK\x01\x02")
+    return content[: place + 24] + struct.pack("<I", 64) + content[place + 28 :]
+
+
+def two_sizes() -> bytes:
+    """A stored part whose two sizes differ."""
+    content = zipped(data_pkl=dump({"g_ema": {}}, 2))
+    place = content.rindex(b"PK\x01\x02")
+    return content[: place + 20] + struct.pack("<I", 60) + content[place + 24 :]
+
+
+def memoised(value: bytes, call: bytes, times: int) -> bytes:
+    """A value once, and a call that names it very often."""
+    return b"\x80\x04" + value + b"q\x000(" + call * times + b"l."
+
+
+def of_bytes(size: int) -> bytes:
+    return b"\x8e" + struct.pack("<Q", size) + b"a" * size
+
+
+def keys_of_one_hash(number: int) -> bytes:
+    keys = ((k * (2**61 - 1)).to_bytes(12, "little", signed=True) for k in range(1, number))
+    return b"\x80\x02}(" + b"".join(b"\x8a\x0c" + key + b"N" for key in keys) + b"u."
+
+
+def big_dictionary(number: int) -> bytes:
+    return b"}(" + b"".join(b"J" + struct.pack("<i", i) + b"N" for i in range(number)) + b"u"
+
+
 BOMBS: dict[str, Callable[[], bytes]] = {
+    "a torch file packed by bzip2": lambda: packed(zipfile.ZIP_BZIP2, 1 << 21),
+    "a torch file packed by LZMA": lambda: packed(zipfile.ZIP_LZMA, 1 << 22),
+    "a torch file packed by deflate": lambda: packed(zipfile.ZIP_DEFLATED, 1 << 26),
+    "a part of two sizes": two_sizes,
+    "a text encoded again and again": lambda: memoised(
+        b"X" + struct.pack("<I", 1 << 22) + b"a" * (1 << 22), b"c_codecs\nencode\nh\x00\x8c\x06latin1\x86R", 600
+    ),
+    "a set of bytes again and again": lambda: memoised(of_bytes(1 << 21), b"cbuiltins\nset\nh\x00\x85R", 200),
+    "a size of bytes again and again": lambda: memoised(of_bytes(1 << 21), b"ctorch\nSize\nh\x00\x85R", 200),
+    "a frozenset of bytes, twice": lambda: memoised(of_bytes(1 << 24), b"cbuiltins\nfrozenset\nh\x00\x85R", 2),
+    "a torch file read again and again": lambda: memoised(
+        b"\x8e"
+        + struct.pack("<Q", 1 << 20)
+        + b"\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
+        + b"\x80\x02"
+        + b"N0" * ((1 << 19) - 8),
+        b"ctorch.storage\n_load_from_bytes\nh\x00\x85R",
+        200,
+    ),
+    "a dictionary copied again and again": lambda: memoised(
+        big_dictionary(50_000), b"ccollections\nOrderedDict\nh\x00\x85R", 10_000
+    ),
+    "a dictionary of one a thousand times": lambda: memoised(
+        big_dictionary(50_000), b"ccollections\nOrderedDict\n(" + b"h\x00" * 10_000 + b"tR", 10
+    ),
+    "arguments without end, again and again": lambda: memoised(
+        b"(" + b"N" * 100_000 + b"t", b"cargparse\nNamespace\nh\x00R", 10_000
+    ),
+    "keys of one hash": lambda: keys_of_one_hash(100_000),
+    "a tensor of a shape without end": lambda: with_tensor(tensor_call((1 << 31,) * 900_000, (1,))),
+    "a tensor of sides of a megabyte": lambda: with_tensor(tensor_call((1 << (1 << 23),) * 8, (1,) * 8)),
+    "an array of a shape without end": lambda: global_call(
+        "numpy._core.numeric", "_frombuffer", b"abcd", 0, (1 << 31,) * 900_000, "C"
+    ),
     "a zip that unfolds": lambda: bomb(1 << 26),
     "a zip that lies about a size": lying_zip,
     "a zip with two entries of one name": twice_the_same_name,
@@ -423,6 +492,23 @@ def test_a_pickle_of_endless_instructions_ends(tmp_path: Path, monkeypatch: pyte
     (tmp_path / "file").write_bytes(b"\x80\x02" + b"N0" * 1000 + b"N.")
     with pytest.raises(UnsafeCheckpointError, match="more than 1000 instructions"):
         checkpoints.read(tmp_path / "file")
+
+
+@pytest.mark.parametrize("name", ["bzip2", "LZMA", "deflate"])
+def test_a_part_of_a_torch_file_that_is_packed_is_refused_by_name(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file.pt").write_bytes(BOMBS[f"a torch file packed by {name}"]())
+    with pytest.raises(UnsafeCheckpointError, match=r"archive/data.pkl"):
+        checkpoints.read(tmp_path / "file.pt")
+
+
+def test_a_pickle_that_copies_what_it_holds_once_is_read(tmp_path: Path) -> None:
+    array = np.random.default_rng(0).integers(0, 255, 1 << 22, dtype=np.uint8)
+    for protocol in (2, 4):
+        (tmp_path / "file.pkl").write_bytes(
+            pickle.dumps({"a": array, "sizes": {i: set(range(9)) for i in range(9)}}, protocol)
+        )
+        content = checkpoints.open_file(tmp_path / "file.pkl")
+        assert content.tensor("a", content.tree["a"]).numpy().tolist() == array.tolist()
 
 
 def test_more_than_thirty_kinds() -> None:

@@ -40,6 +40,7 @@ Packing = Literal["pickle", "torch", "safetensors", "zip"]
 
 MAX_RATIO = 20  # a zip of weights hardly shrinks
 MAX_ENTRIES = 100_000
+MAX_DIMS = 8
 MAX_PICKLE = 1 << 28  # of the object tree in a zip, in bytes; the weights stand beside it
 _SLACK = 1 << 24
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
@@ -219,6 +220,9 @@ def _read_zip(path: Path) -> Content:
     if len(roots) != 1:
         raise UnknownCheckpointError("a zip file, but none that torch wrote; unpack it and name the file of weights")
     root = roots[0]
+    for entry in archive.infolist():
+        if entry.compress_type != zipfile.ZIP_STORED:
+            raise UnsafeCheckpointError(f"its part {shown(entry.filename)} is packed, and torch packs nothing")
     if f"{root}constants.pkl" in entries:
         raise UnsupportedCheckpointError(
             "a TorchScript archive, whose network is code; use the model's state dict, or CLIP by its name on the hub"
@@ -255,13 +259,19 @@ def _check_zip(size: int, entries: list[zipfile.ZipInfo]) -> None:
     unfolded = sum(entry.file_size for entry in entries)
     if len(entries) > MAX_ENTRIES or unfolded > MAX_RATIO * size:
         raise UnsafeCheckpointError(f"a zip bomb: {size} bytes would unfold to {unfolded} in {len(entries)} files")
+    for entry in entries:
+        if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise UnsafeCheckpointError(f"its part {shown(entry.filename)} is packed in a way that cannot be bounded")
+        if entry.compress_type == zipfile.ZIP_STORED and entry.compress_size != entry.file_size:
+            raise UnsafeCheckpointError(f"its part {shown(entry.filename)} states two sizes")
     if len({entry.filename for entry in entries}) != len(entries):
         raise CorruptCheckpointError("the zip file is damaged: it has two entries of one name")
 
 
 def _entry(archive: zipfile.ZipFile, name: str) -> bytes:
     try:
-        return archive.read(name)
+        with archive.open(name) as file:
+            return file.read(archive.getinfo(name).file_size + 1)  # not `read()`, which unfolds more than is stated
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError, KeyError) as error:
         raise CorruptCheckpointError(f"the zip file is truncated or damaged: {error}") from error
 
@@ -316,11 +326,11 @@ def _read_tensor(record: object, content: Content) -> Tensor:
     if not isinstance(record, TensorRecord) or not isinstance(record.storage, Storage):
         raise CorruptCheckpointError(f"is no tensor but {type(record).__name__}")
     storage, shape, stride, offset = record.storage, record.shape, record.stride, record.offset
-    if any(type(n) is not int or n < 0 for n in (*shape, *stride, offset)) or len(shape) != len(stride):
+    if not _are_sizes(shape) or not _are_sizes(stride) or not _are_sizes((offset,)) or len(shape) != len(stride):
         raise CorruptCheckpointError("has a shape that is none")
     numel = math.prod(shape)
     span = 1 + sum((side - 1) * step for side, step in zip(shape, stride, strict=True)) if numel else 0
-    if len(shape) > 8 or offset + span > storage.numel or numel > max(storage.numel, 1 << 20):
+    if offset + span > storage.numel or numel > max(storage.numel, 1 << 20):
         raise CorruptCheckpointError(f"has shape {list(shape)}, which does not fit its {storage.numel} stored values")
     width = storage.dtype.itemsize
     content.spend(max(span, numel) * width)
@@ -332,15 +342,22 @@ def _read_tensor(record: object, content: Content) -> Tensor:
     return torch.frombuffer(bytearray(block), dtype=storage.dtype).as_strided(shape, stride).contiguous()
 
 
+def _are_sizes(sizes: Any) -> bool:
+    """Whether these are the sizes of a tensor: looked at before they are multiplied."""
+    if not isinstance(sizes, (tuple, list)) or len(sizes) > MAX_DIMS:
+        return False
+    return all(type(n) is int and 0 <= n < 2**62 for n in sizes)
+
+
 def _read_array(record: ArrayRecord, content: Content) -> Tensor:
     dtype = record.dtype
-    if not isinstance(dtype, DtypeRecord) or any(type(n) is not int or n < 0 for n in record.shape):
+    if not isinstance(dtype, DtypeRecord) or not _are_sizes(record.shape):
         raise CorruptCheckpointError("is an array without shape or type")
+    content.spend(8 * len(record.content))
     raw = inert_pickle.raw_bytes(record.content)
-    content.spend(8 * len(raw))
     order = dtype.order if dtype.order in ("<", ">") else "="
     array = np.frombuffer(raw, dtype=np.dtype(f"{order}{dtype.code}"))
-    if len(record.shape) > 8 or array.size != math.prod(record.shape):
+    if array.size != math.prod(record.shape):
         raise CorruptCheckpointError(f"has shape {list(record.shape)}, which does not fit its {array.size} values")
     array = array.reshape(record.shape, order="F" if record.fortran else "C")
     native = np.float32 if array.dtype.kind == "f" else np.int64

@@ -18,7 +18,15 @@ from typing import Any, BinaryIO, NoReturn
 from ..errors import CorruptCheckpointError, TextmorphError, UnsafeCheckpointError
 from ..fields import shown
 
-MAX_OPCODES = 5_000_000  # a genuine file of 1.2 GB has some hundred thousand
+MAX_OPCODES = 1_000_000  # a genuine file of 1.2 GB has some hundred thousand
+MAX_KEY = 2**31
+"""Whole numbers below it have hashes of their own; of larger ones a file may choose many of one hash."""
+COPIED = 4
+"""Bytes that constructors may copy for each byte read so far."""
+_SLACK = 1 << 23
+_ITEM = {"builtins.set": 8, "builtins.frozenset": 8, "torch.Size": 8, "collections.OrderedDict": 32}
+_ITEM |= {"dnnlib.util.EasyDict": 32, "torch.storage._load_from_bytes": COPIED}
+"""Bytes for each item of an argument, where a constructor makes a container of it, or reads it as a pickle."""
 
 Persistent = Callable[[Any], object]
 """What stands for a persistent id, a reference to something beside the pickle."""
@@ -116,9 +124,13 @@ class _Machine:
         self.stack: list[Any] = []
         self.metastack: list[list[Any]] = []
         self.memo: dict[int, Any] = {}
+        self.read = 0
+        self.copied = 0
 
     def run(self, stream: BinaryIO) -> Any:
-        for count, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
+        start = stream.tell()
+        for count, (opcode, argument, position) in enumerate(pickletools.genops(stream)):
+            self.read = (position or 0) - start
             if count > MAX_OPCODES:
                 raise UnsafeCheckpointError(f"the pickle has more than {MAX_OPCODES} instructions")
             if opcode.name == "STOP":
@@ -188,10 +200,12 @@ class _Machine:
                 stack.append(_find(module, name))
             case "REDUCE" | "NEWOBJ":
                 arguments, callee = stack.pop(), stack.pop()
+                self.spend(callee, arguments)
                 made = _construct(callee, arguments, {})
                 stack.append(self.nested(made.content) if isinstance(made, NestedStorage) else made)
             case "NEWOBJ_EX":
                 keywords, arguments, callee = stack.pop(), stack.pop(), stack.pop()
+                self.spend(callee, arguments, keywords)
                 stack.append(_construct(callee, arguments, keywords))
             case "BUILD":
                 state = stack.pop()
@@ -204,6 +218,16 @@ class _Machine:
                 raise UnsafeCheckpointError(f"it asks for an instance of {shown(argument.replace(' ', '.'))}")
             case _:
                 raise UnsafeCheckpointError(f"the pickle uses the instruction {opcode}, which no checkpoint needs")
+
+    def spend(self, callee: Any, *given: Any) -> None:
+        """Count what a constructor copies, before it does: one call may name the same megabytes as the last."""
+        item = _ITEM.get(callee.name, 1) if isinstance(callee, Global) else 1
+        for arguments in given:
+            values = arguments.values() if type(arguments) is dict else arguments if type(arguments) is tuple else ()
+            self.copied += 8 * len(values)
+            self.copied += sum(item * len(value) for value in values if isinstance(value, _SIZED))
+        if self.copied > COPIED * self.read + _SLACK:
+            raise UnsafeCheckpointError("the pickle copies the same again and again, to far more memory than it holds")
 
     def pop_mark(self) -> list[Any]:
         items = self.stack
@@ -223,6 +247,7 @@ _CONSTANT: dict[str, Callable[[], Any]] = {
 _NUMBERS = ("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT")
 _BYTES = ("STRING", "BINSTRING", "SHORT_BINSTRING", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8")
 _TEXTS = ("UNICODE", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8")
+_SIZED = (str, bytes, bytearray, list, tuple, dict)
 _LITERAL = frozenset((*_NUMBERS, *_BYTES, *_TEXTS))
 
 
@@ -238,8 +263,10 @@ def _set_items(target: Any, pairs: list[Any]) -> None:
     if type(target) is not dict or len(pairs) % 2:
         raise CorruptCheckpointError(f"the pickle is damaged: it sets items of {type(target).__name__}")
     for key, value in zip(pairs[::2], pairs[1::2], strict=True):
-        if not isinstance(key, (str, int, float, bytes, type(None))):  # the hash of nested tuples can take for ever
+        if not isinstance(key, (str, int, bytes, type(None))):  # the hash of nested tuples can take for ever
             raise CorruptCheckpointError(f"the pickle has a key of type {type(key).__name__}")
+        if isinstance(key, int) and not -MAX_KEY < key < MAX_KEY:
+            raise CorruptCheckpointError(f"the pickle has the key {shown(key)}, which is no number of anything")
         target[key] = value
 
 

@@ -20,9 +20,9 @@ import torch
 from torch import Tensor
 
 from ..errors import CheckpointMismatchError, CorruptCheckpointError, UnsafeCheckpointError, UnsupportedCheckpointError
+from ..fields import shown
 from .checkpoint import Checkpoint, check_finite, refuse
 from .containers import Content
-from .inert_pickle import shown
 
 NAME = "openvino-wheel"
 
