@@ -22,7 +22,7 @@ from textmorph.errors import DomainError, ImageError, InputError, LatentError, O
 from textmorph.images import center_square, read_image, resize, to_pil
 from textmorph.latents import Latent
 from textmorph.web import markup, pictures, products, saved, words
-from textmorph.web.handlers import Handlers
+from textmorph.web.handlers import MAX_DECODING, Handlers
 from textmorph.web.session import Session
 from textmorph.web.settings import Settings
 from textmorph.web.shelf import Shelf
@@ -495,12 +495,12 @@ def test_whoever_waits_for_a_picture_to_be_decoded_keeps_nobody_waiting(
     slow, at_once, most = threading.Event(), [0], [0]
     real = pictures.decode
 
-    def decode(content: bytes, *, max_pixels: int) -> object:
+    def decode(content: bytes, **limits: int) -> object:
         at_once[0] += 1
         most[0] = max(most[0], at_once[0])
         assert slow.wait(30)
         at_once[0] -= 1
-        return real(content, max_pixels=max_pixels)
+        return real(content, **limits)
 
     third = studio.visits.start()
     studio.open(third, picture_bytes())
@@ -508,9 +508,12 @@ def test_whoever_waits_for_a_picture_to_be_decoded_keeps_nobody_waiting(
 
     async def play() -> None:
         opening = [
-            asyncio.create_task(handlers.open(studio.visits.start(), picture_bytes(seed, size=24))) for seed in range(3)
+            asyncio.create_task(handlers.open(studio.visits.start(), picture_bytes(seed, size=24)))
+            for seed in range(MAX_DECODING + 1)
         ]
         await asyncio.sleep(0.2)
+        with pytest.raises(OptionError, match="one at a time"):
+            await handlers.open(studio.visits.start(), picture_bytes())
         view = await asyncio.wait_for(handlers.current(third), timeout=20)
         assert view["open"]
         assert not any(task.done() for task in opening)

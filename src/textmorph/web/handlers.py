@@ -18,6 +18,9 @@ T = TypeVar("T")
 View = dict[str, Any]
 log = logging.getLogger(__name__)
 
+MAX_DECODING = 16
+"""Pictures, over all visitors, that may wait to be decoded; each holds its file."""
+
 UNEXPECTED = "Something went wrong in the studio; what you asked for was not done"
 
 
@@ -39,12 +42,20 @@ class Handlers:
             return await asyncio.to_thread(action, visit, *arguments, **values)
 
     async def open(self, visit: Visit, content: bytes) -> None:
-        """Take a picture from its file."""
+        """Take a picture from its file.
+
+        Raises:
+            OptionError: too many pictures wait to be decoded.
+        """
+        if self.decoding.num_waiting >= MAX_DECODING:
+            raise OptionError(
+                f"{MAX_DECODING} other pictures wait to be opened, and the studio opens one at a time; "
+                "try again in a minute"
+            )
         async with self.decoding.turn(visit.key):
-            decoded = await asyncio.to_thread(self.studio.decode, visit, content)
-        await self.run(visit, self.studio.open, decoded)
-        del decoded
-        await asyncio.to_thread(give_back_memory)
+            framed = await asyncio.to_thread(self.studio.frame, visit, content)
+            await asyncio.to_thread(give_back_memory)
+        await self.run(visit, self.studio.take, **framed)
 
     async def show(self, visit: Visit) -> Shown | None:
         """The picture in full; None where there is none yet."""

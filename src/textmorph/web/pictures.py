@@ -37,12 +37,15 @@ def unpack(text: object, *, max_bytes: int, what: str = "the picture") -> bytes:
         raise InputError(f"{what} did not arrive whole: it is no base64") from error
 
 
-def decode(content: bytes, *, max_pixels: int) -> tuple[Tensor, tuple[str, ...]]:
+def decode(content: bytes, *, max_pixels: int, max_bytes: int | None = None) -> tuple[Tensor, tuple[str, ...]]:
     """A picture from the bytes of its file, [1, 3, H, W] in [-1, 1], and what to know of it.
 
     Raises:
+        InputError: the file is too large.
         ImageError: as `read_image`.
     """
+    if max_bytes is not None and len(content) > max_bytes:
+        raise InputError(f"the picture is too large: at most {max_bytes / 2**20:.3g} MB are taken")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ImageWarning)
         image = read_image(content, max_pixels=max_pixels)

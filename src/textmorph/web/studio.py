@@ -81,32 +81,24 @@ class Studio:
 
     # A picture
 
-    def decode(self, visit: Visit, content: bytes) -> tuple[Tensor, tuple[str, ...]]:
-        """A picture from its file, and what to know of it; the only step whose cost the sender decides.
+    def frame(self, visit: Visit, content: bytes) -> dict[str, Any]:
+        """Decode a picture from its file and crop it to the square that the domain can draw; arguments of `take`.
 
-        Raises:
-            InputError, ImageError: it is too large, or no picture.
+        The only step whose cost the sender decides, and the only one that holds a picture larger than the domain's.
         """
-        if len(content) > self.settings.max_upload_bytes:
-            raise InputError(
-                f"the picture is too large: at most {self.settings.max_upload_bytes / 2**20:.3g} MB are taken"
-            )
-        return pictures.decode(content, max_pixels=self.settings.max_pixels)
-
-    def open(self, visit: Visit, content: bytes | tuple[Tensor, tuple[str, ...]]) -> None:
-        """Take a picture: crop it to the square that the domain can draw, invert it.
-
-        Args:
-            content: of its file, or what `decode` gave.
-        """
-        image, notes = self.decode(visit, content) if isinstance(content, bytes) else content
+        limits = {"max_bytes": self.settings.max_upload_bytes, "max_pixels": self.settings.max_pixels}
+        image, notes = pictures.decode(content, **limits)
         editor = self.editor(visit)
         source = editor.open(image)
         middle = None
         if source.about["crop"]["by"] == "search":
             notes = (words.cropped(source.about), *notes)
             middle = to_pil(editor.open(image, crop="middle").image)
-        self._take(visit, to_pil(source.image), notes=notes, crop=source.about["crop"], middle=middle)
+        return {"photo": to_pil(source.image), "notes": notes, "crop": source.about["crop"], "middle": middle}
+
+    def open(self, visit: Visit, content: bytes) -> None:
+        """Take a picture from its file: crop it, invert it."""
+        self.take(visit, **self.frame(visit, content))
 
     def take_middle(self, visit: Visit) -> None:
         """Take the middle square of a picture that was cropped to another one.
@@ -117,7 +109,7 @@ class Studio:
         picture = self.picture(visit)
         if picture.middle is None:
             raise OptionError("there is no other square to take; open the picture again")
-        self._take(visit, picture.middle, notes=picture.notes[1:])
+        self.take(visit, picture.middle, notes=picture.notes[1:])
 
     def open_sample(self, visit: Visit, name: str) -> None:
         """Take one of the domain's own pictures, by the name that `samples` gives."""
@@ -151,9 +143,9 @@ class Studio:
             visit.empty()
             visit.domain = name
             if before is not None and not before.drawn:
-                self._take(visit, before.photo, notes=before.notes)
+                self.take(visit, before.photo, notes=before.notes)
 
-    def _take(
+    def take(
         self,
         visit: Visit,
         photo: Image.Image,
@@ -162,6 +154,7 @@ class Studio:
         crop: dict[str, Any] | None = None,
         middle: Image.Image | None = None,
     ) -> None:
+        """Invert a square, in place of what is on the table."""
         source = self.editor(visit).open(photo, crop="middle")
         photo = to_pil(source.image)  # another domain's photo changes its size
         source = self.editor(visit).open(photo, crop="middle")
