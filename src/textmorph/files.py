@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import secrets
@@ -66,6 +67,15 @@ def write_bytes(path: str | os.PathLike[str], content: bytes, *, overwrite: bool
     """Write a whole file; errors as in `written_whole`."""
     with written_whole(path, overwrite=overwrite) as temporary:
         temporary.write_bytes(content)
+
+
+def file_sha256(path: str | os.PathLike[str]) -> str:
+    """SHA-256 of a file, hex."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def remove_unfinished(folder: str | os.PathLike[str]) -> None:

@@ -13,7 +13,7 @@ SOURCE = ROOT / "src" / "textmorph"
 
 FLOORS = (
     ["errors", "fields", "files", "hashing", "memory", "precision", "latents", "images", "sheets"],
-    ["download", "checkpoints", "jobs"],
+    ["download", "registry", "checkpoints", "jobs"],
     ["layers", "generators", "embedders", "mappers"],
     ["prompts", "augmentation", "losses", "edits", "canvases", "optimization", "ranger"],
     ["inversion", "banks", "corpora", "axes", "exemplars", "shift_method"],

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from .. import __version__
-from . import build, edits, mapper, morphs, pictures, serve, weights
+from . import build, cache, edits, mapper, morphs, pictures, serve, weights
 
 app = typer.Typer(
     help="Edit pictures with words.",
@@ -48,5 +48,7 @@ app.add_typer(build.bank_app, name="bank", rich_help_panel=PARTS)
 app.add_typer(build.corpus_app, name="corpus", rich_help_panel=PARTS)
 app.add_typer(mapper.mapper_app, name="mapper", rich_help_panel=PARTS)
 app.add_typer(weights.domains_app, name="domains", rich_help_panel=PARTS)
+app.add_typer(cache.domain_app, name="domain", rich_help_panel=PARTS)
+app.add_typer(cache.cache_app, name="cache", rich_help_panel=PARTS)
 app.command("inspect", rich_help_panel=PARTS)(weights.inspect)
 app.command("convert", rich_help_panel=PARTS)(weights.convert)

@@ -12,7 +12,6 @@ Five lines are enough (docs/domains.md tells the rest):
 from __future__ import annotations
 
 import difflib
-import hashlib
 import os
 import re
 import sys
@@ -25,6 +24,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import DomainError
 from ..fields import LARGEST, shown
+from ..files import file_sha256 as file_sha256
+from ..registry import fetch_main
 
 if TYPE_CHECKING:
     from ..banks.bank import ChannelBank
@@ -179,13 +180,15 @@ class Domain:
         return next(value for value in (given, self.truncation, otherwise) if value is not None)
 
     def path(self, part: str) -> Path:
-        """File or folder of a part, its hashes checked.
+        """File or folder of a part, its hashes checked. What `registry:NAME` names is fetched on first use.
 
         Raises:
             DomainError: the part is not named, its file is missing, or a hash differs.
         """
         if part not in self.files:
             raise DomainError(f"domain {self.name!r} names no {part}; add `{part} = …` to {self.folder / FILE}")
+        if (name := registry_part(self.files[part])) is not None:
+            return fetch_main(name)
         path = self.folder / os.path.expanduser(self.files[part])
         if not os.path.exists(path):  # `Path.exists` raises for a name that is too long
             raise DomainError(f"domain {self.name!r}: the {part} {path} is missing")
@@ -216,6 +219,11 @@ class Domain:
                 )
 
 
+def registry_part(value: str) -> str | None:
+    """NAME of a value `registry:NAME` of a part, see `registry.PARTS`; None of any other."""
+    return value.removeprefix("registry:") if value.startswith("registry:") else None
+
+
 def load_domain(name_or_folder: str | os.PathLike[str] = "portraits", *, device: str = "cpu") -> Domain:
     """Read a domain, from a folder or by the name of one inside the package. Networks are loaded on first use.
 
@@ -241,15 +249,6 @@ def list_domains() -> dict[str, Path]:
     root = _assets()
     folders = sorted(root.iterdir()) if root.is_dir() else []
     return {folder.name: folder for folder in folders if (folder / FILE).is_file()}
-
-
-def file_sha256(path: str | os.PathLike[str]) -> str:
-    """SHA-256 of a file, hex."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _assets() -> Path:
