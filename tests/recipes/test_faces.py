@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import base64
 import json
+import random
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from recipes.faces.concepts import CONCEPTS
 from recipes.faces.directions import DIRECTIONS, FOLDER, Made, fit_direction
 from recipes.faces.graph_model import GraphModel
 from recipes.faces.labels import ATTRIBUTES, THIRDS, Labels, auc, balanced_accuracy, read_labels
 from recipes.faces.probes import fit
-from recipes.faces.words import BY_NAME, CONCEPTS, compose, opposite, phrasings, vocabulary, words_of
+from recipes.faces.words import BY_NAME, Phrasing, compose, disturbed, opposite, phrasings, vocabulary, withheld_parts, words_of
 from textmorph.edits import load_edit
 from textmorph.errors import CorruptCheckpointError, UnsupportedCheckpointError
 
@@ -62,17 +64,43 @@ def test_every_neutral_is_a_concept() -> None:
     assert all(concept.neutral in BY_NAME for concept in CONCEPTS if concept.neutral)
 
 
-def test_a_caption_says_what_its_parts_mean() -> None:
-    import random
+def _phrasing(part: str) -> Phrasing:
+    return next(p for group in phrasings() for p in group if p.part == part)
 
-    rng = random.Random(0)
-    parts = [next(p for p in phrasings()[0] if p.part == text) for text in ("bearded", "without glasses")]
-    text, meaning = compose(parts, rng)
+
+def test_a_caption_says_what_its_parts_mean() -> None:
+    text, meaning = compose([_phrasing("bearded"), _phrasing("without glasses")], random.Random(0))
     assert meaning == {"beard": 1, "glasses": 0}
     assert "bearded" in text
     assert "without glasses" in text
-    turned = opposite({"glasses": 1}, rng)
-    assert turned[0].meaning == {"glasses": 0}
+    assert opposite({"glasses": 1}, random.Random(0))[0].meaning == {"glasses": 0}
+
+
+def test_requests_and_denials_mean_what_they_say() -> None:
+    made = [compose([_phrasing("a beard")], random.Random(seed)) for seed in range(300)]
+    denied = [text for text, meaning in made if meaning == {"beard": 0}]
+    said = [text for text, meaning in made if meaning == {"beard": 1}]
+    markers = {"remove", "no", "without", "rid", "lose", "away", "not", "delete"}
+    assert len(denied) > 20
+    assert all(markers & set(text.split()) for text in denied)
+    assert not any(markers & set(text.split()) for text in said)
+    assert any("add" in text for text in said)
+
+
+def test_every_word_that_a_caption_can_have_is_known() -> None:
+    known = set(vocabulary())
+    trained = phrasings()[0]
+    for seed in range(3000):
+        rng = random.Random(seed)
+        text, _ = compose([rng.choice(trained)], rng)
+        assert not set(words_of(text)) - known, text
+        assert text not in withheld_parts()
+
+
+def test_a_disturbed_text_keeps_the_words_that_matter() -> None:
+    for seed in range(100):
+        words = disturbed("a person without a beard", random.Random(seed)).split()
+        assert {"without", "beard"} <= set(words)
 
 
 def test_truth_of_a_caption_is_unknown_where_a_literal_is_and_none_is_false() -> None:
