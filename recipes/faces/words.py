@@ -221,6 +221,8 @@ def compose(parts: list[Phrasing], rng: random.Random) -> tuple[str, Meaning]:
         if behind:
             joined = rng.choice([", ", " "]).join(behind[:-1])
             text = " ".join([text, joined, *(["and"] if joined else []), behind[-1]])
+    if text in withheld_parts():
+        text = parts[0].text()
     template = rng.choice(TEMPLATES) if rng.random() < 0.4 else "{}"
     return " ".join(template.replace("{}", text).split()), meaning
 
