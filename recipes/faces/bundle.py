@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from textmorph.corpora import Corpus
+from textmorph.corpora.corpus import Corpus
 from textmorph.embedders.clip import ClipEmbedder
 from textmorph.files import write_bytes
 from textmorph.generators import Generator

@@ -17,17 +17,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from textmorph.errors import InputError
 from textmorph.generators import Generator, load_generator
 from textmorph.latents import Latent
+from textmorph.registry import fetch_main
 
 from ..portraits.training import countdown
 from .labels import THIRDS, read_labels
 
 RUNS = Path(os.environ.get("FACES_RUNS", "runs/faces"))
-GENERATOR = RUNS / "generator"
-"""The wheel `random-face`, or the generator that was read from it."""
-
 SIZE = 256
 CORPUS = 6500
 CORPUS_SEED = 100_000
@@ -39,15 +36,8 @@ PART = 100
 
 @cache
 def generator() -> Generator:
-    """The project's generator of faces.
-
-    Raises:
-        InputError: it is not in the run folder.
-    """
-    found = sorted(GENERATOR.glob("*"))
-    if not found:
-        raise InputError(f"no generator in {GENERATOR}; put the wheel there: pip download --no-deps random-face")
-    return load_generator(found[0])
+    """The project's generator of faces, fetched on first use."""
+    return load_generator(fetch_main("random-face"))
 
 
 def labelled_w(numbers: NDArray[np.int64]) -> Tensor:

