@@ -101,6 +101,11 @@ benchmark-studio: dev
 	$(BIN)/python -m benchmarks.studio $(OPTIONS)
 	$(BIN)/python -m benchmarks.studio_slider
 
+# make fuzz   100 000 damaged files of every kind that is read: each is taken, or refused by an error of ours
+.PHONY: fuzz
+fuzz: dev
+	$(BIN)/python -m benchmarks.fuzz $(OPTIONS)
+
 # make benchmark-kills   kill -9 banks, corpora and edits of folders 200 times, here and on Ray; compare bit by bit
 .PHONY: benchmark-kills
 benchmark-kills: dev
