@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from recipes.portraits import attributes as A
-from textmorph.images import contact_sheet
+from textmorph.sheets import contact_sheet
 
 from .edit_run import BASES, PICTURES, WAYS, Bench, Part, drawings, look
 from .edit_scores import interval, joined, judge_edits, realism, summarise, visible

@@ -28,10 +28,10 @@ from textmorph.editing.wishes import usual_values
 from textmorph.edits import Residual
 from textmorph.evaluation.consistency import step_consistency
 from textmorph.files import write_bytes, written_whole
-from textmorph.images import contact_sheet
 from textmorph.latents import Latent
 from textmorph.memory import keep_memory
 from textmorph.methods.latent_mapper import LatentMapping
+from textmorph.sheets import contact_sheet
 
 from .edit_run import Bench, Judges, Settings, look, run
 from .edit_scores import Floats, cosine, judge_edits, summarise

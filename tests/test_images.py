@@ -23,7 +23,6 @@ from textmorph.images import (
     MAX_PIXELS,
     ImageWarning,
     center_square,
-    contact_sheet,
     encode_image,
     from_pil,
     picture_size,
@@ -33,6 +32,7 @@ from textmorph.images import (
     to_pil,
     write_image,
 )
+from textmorph.sheets import contact_sheet
 
 COLOUR = (200, 100, 50)
 

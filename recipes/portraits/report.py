@@ -15,8 +15,8 @@ from torch.nn import functional as F
 from textmorph import load_domain, load_identity
 from textmorph.checkpoints import read
 from textmorph.editing.alignment import reconstruction_distance
-from textmorph.images import contact_sheet
 from textmorph.latents import Latent
+from textmorph.sheets import contact_sheet
 
 from . import attributes as A
 from . import data, generator, identity, judge, measure

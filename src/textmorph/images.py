@@ -8,16 +8,15 @@ from __future__ import annotations
 import io
 import os
 import stat
-import unicodedata
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
-from PIL import Image, ImageCms, ImageDraw, ImageFont, ImageOps, PngImagePlugin, UnidentifiedImageError
+from PIL import Image, ImageCms, PngImagePlugin, UnidentifiedImageError
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -238,105 +237,6 @@ def center_square(image: Tensor) -> Tensor:
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
     return image[..., top : top + side, left : left + side]
-
-
-def contact_sheet(
-    images: Sequence[Tensor | Image.Image] | Tensor,
-    *,
-    columns: int,
-    labels: Sequence[str] | None = None,
-    column_titles: Sequence[str] | None = None,
-    row_titles: Sequence[str] | None = None,
-    title: str | None = None,
-    size: int | None = None,
-) -> Image.Image:
-    """Lay pictures out in rows on white, with words in dark grey.
-
-    Args:
-        images: [N, 3, H, W] in [-1, 1], or a list of single images; scaled to fit their cells.
-        columns: pictures per row.
-        labels: one below each picture; wrapped to two lines, then cut. All words are spelled in ASCII.
-        column_titles, row_titles: above the first row, and left of each row.
-        title: above everything.
-        size: side of a cell in pixels; None: the largest side among the pictures, at least 160.
-
-    Raises:
-        OptionError: no pictures, no columns, or a list of words of another length.
-        ImageError: one of the tensors is not one image.
-    """
-    pictures = [to_pil(image) if isinstance(image, Tensor) else image.convert("RGB") for image in images]
-    if not pictures or columns < 1:
-        raise OptionError(f"a sheet needs pictures and at least one column, not {len(pictures)} in {columns} columns")
-    columns = min(columns, len(pictures))
-    rows = -(-len(pictures) // columns)
-    for what, words, number in (
-        ("labels", labels, len(pictures)),
-        ("column titles", column_titles, columns),
-        ("row titles", row_titles, rows),
-    ):
-        if words is not None and len(words) != number:
-            raise OptionError(f"{number} {what} are needed, not {len(words)}")
-    cell = size or max(160, *(max(picture.size) for picture in pictures))
-    gap = max(6, cell // 20)
-    font = ImageFont.load_default(max(12, min(28, cell // 16)))
-    large = ImageFont.load_default(max(15, min(40, cell // 11)))
-    line = _line_height(font)
-    wrapped = [_wrap(_plain(label), font, cell) for label in labels or []]
-    row_titles = [_plain(words) for words in row_titles or []]
-    words_below = max((len(lines) for lines in wrapped), default=0) * line + (gap // 2 if wrapped else 0)
-    left = 2 * gap + (round(max(font.getlength(word) for word in row_titles)) + gap if row_titles else 0)
-    top = 2 * gap + (_line_height(large) + gap if title else 0) + (line + gap // 2 if column_titles else 0)
-    step_x, step_y = cell + gap, cell + words_below + gap
-    sheet = Image.new("RGB", (left + columns * step_x + gap, top + rows * step_y + gap), "white")
-    draw = ImageDraw.Draw(sheet)
-    if title:
-        draw.text((left, 2 * gap), _plain(title), font=large, fill=_INK)
-    for column, words in enumerate(column_titles or []):
-        middle = left + column * step_x + cell // 2
-        draw.text((middle, top - gap // 2), _cut(_plain(words), font, cell), font=font, fill=_INK, anchor="mb")
-    for row, words in enumerate(row_titles):
-        draw.text((left - gap, top + row * step_y + cell // 2), words, font=font, fill=_INK, anchor="rm")
-    for index, picture in enumerate(pictures):
-        x, y = left + index % columns * step_x, top + index // columns * step_y
-        fitted = ImageOps.contain(picture, (cell, cell), Image.Resampling.LANCZOS)
-        sheet.paste(fitted, (x + (cell - fitted.width) // 2, y + (cell - fitted.height) // 2))
-        for number, words in enumerate(wrapped[index] if wrapped else []):
-            draw.text((x + cell // 2, y + cell + gap // 2 + number * line), words, font=font, fill=_INK, anchor="ma")
-    return sheet
-
-
-_INK = (51, 51, 51)
-_SPELLED = str.maketrans({"−": "-", "–": "-", "—": "-", "×": "x", "→": "->", "≥": ">=", "≤": "<=", "ß": "ss"})
-_Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
-
-
-def _line_height(font: _Font) -> int:
-    return round((font.getbbox("Ápgj")[3]) * 1.2)
-
-
-def _plain(text: str) -> str:
-    """Spell a text with what PIL's own font can draw: ASCII, without accents."""
-    folded = unicodedata.normalize("NFKD", text.translate(_SPELLED))
-    return "".join(c for c in folded if not unicodedata.combining(c)).encode("ascii", "replace").decode()
-
-
-def _wrap(label: str, font: _Font, width: int) -> list[str]:
-    """At most two lines that fit; what is left over is cut."""
-    words = label.split()
-    for count in range(len(words), 0, -1):
-        first = " ".join(words[:count])
-        if font.getlength(first) <= width:
-            rest = " ".join(words[count:])
-            return [first, _cut(rest, font, width)] if rest else [first]
-    return [_cut(label, font, width)] if words else []
-
-
-def _cut(text: str, font: _Font, width: int) -> str:
-    if font.getlength(text) <= width:
-        return text
-    while text and font.getlength(text + "…") > width:
-        text = text[:-1]
-    return text.rstrip() + "…"
 
 
 def _area_weights(old: int, new: int) -> Tensor:

@@ -83,7 +83,8 @@ def sample(
     textmorph sample "a man with a beard" -n 9
     """
     from ..editing.grids import sample as draw
-    from ..images import contact_sheet, write_image
+    from ..images import write_image
+    from ..sheets import contact_sheet
 
     quiet = console.check_json(json, overwrite=overwrite)
     folder = console.make_folder(Path(out).expanduser())

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from ..edits import apply_edits
 from ..errors import OptionError
-from ..images import contact_sheet
 from ..latents import Latent
 from ..prompts import check_prompt
+from ..sheets import contact_sheet
 from .record import Record, Result, recorded_series, threads_of, unpack_latent
 from .strength import counted
 from .wishes import Progress, TextMemory, Wish, make_wish, picture_corpus

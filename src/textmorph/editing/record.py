@@ -25,8 +25,9 @@ from .. import __version__
 from ..errors import ImageError, InputError, LatentError, OptionError
 from ..fields import check_fields, shown
 from ..files import check_output, write_bytes
-from ..images import contact_sheet, encode_image, read_text, write_image
+from ..images import encode_image, read_text, write_image
 from ..latents import Latent, Space
+from ..sheets import contact_sheet
 
 KEY = "textmorph"
 """Name of the text chunk in a PNG."""

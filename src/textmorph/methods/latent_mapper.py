@@ -17,7 +17,7 @@ from ..edits import Residual
 from ..errors import LatentError, OptionError
 from ..generators.resolution import render_resolution
 from ..hashing import fingerprint
-from ..images import contact_sheet, write_image
+from ..images import write_image
 from ..jobs.run_folder import RunFolder, open_run
 from ..jobs.training import Plan, Training
 from ..latents import Latent, Space, StyleLayout
@@ -37,6 +37,7 @@ from ..optimization import ramped_learning_rate
 from ..precision import Precision, check_precision, passes_in
 from ..prompts import BARE, check_prompt, text_embedding, text_shift
 from ..ranger import Ranger
+from ..sheets import contact_sheet
 
 if TYPE_CHECKING:
     from ..corpora.corpus import Corpus
