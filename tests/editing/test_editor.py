@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 import torch
 
-from textmorph import axes, exemplars, read_image, sources
+from textmorph import axes, exemplars, read_image
 from textmorph.axes import usual_range
+from textmorph.editing import photos
 from textmorph.editing.domain import Domain, load_domain
 from textmorph.editing.editor import Editor
 from textmorph.editing.grids import grid, replay, sample, sweep
@@ -743,7 +744,7 @@ def test_a_photo_too_large_to_be_of_use_is_shrunk_and_cropped_in_its_own_pixels(
 ) -> None:
     write_image(resize(toy_image(8), (120, 160)).clamp(-1, 1), tmp_path / "a.png")
     whole = {crop: editor.open(tmp_path / "a.png", crop=crop) for crop in ("middle", (40, 10, 100))}
-    monkeypatch.setattr(sources, "MAX_SIDE", 80)
+    monkeypatch.setattr(photos, "MAX_SIDE", 80)
     for crop, source in whole.items():
         shrunk = editor.open(tmp_path / "a.png", crop=crop)
         assert shrunk.about == source.about
