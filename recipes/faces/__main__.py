@@ -32,10 +32,12 @@ STAGES = {
     "probes": Stage("carry the labels to all faces; AUC on the test third", 1, "probes:fit_probes"),
     "directions": Stage("six directions in w, as saved edits", 1, "directions:write_directions"),
     "samples": Stage("six sample faces", 0.2, "bundle:write_samples"),
+    "sheet": Stage("draw the sheet of directions in docs/images", 1, "sheet:write_sheet"),
     "text_model": Stage("train the face–text model", 20, "text_model:train_text_model", trains=True),
     "text_words": Stage("then its words; the image tower stands still", 5, "text_words:train_words", trains=True),
     "text": Stage("write the model as a folder", 0.1, "bundle:write_text_model"),
     "corpus": Stage("embed the corpus", 2, "bundle:write_corpus"),
+    "domain": Stage("write domain.toml", 0.1, "bundle:write_domain"),
     "report": Stage("measure on the test third, write results.json and the card", 2, "report:write_report"),
 }
 

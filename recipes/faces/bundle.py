@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 
 import torch
 
 from textmorph.corpora.corpus import Corpus
 from textmorph.embedders.clip import ClipEmbedder
-from textmorph.files import write_bytes
+from textmorph.files import file_sha256, write_bytes
 from textmorph.generators import Generator
 from textmorph.hashing import fingerprint
 from textmorph.images import resize, to_pil
@@ -18,6 +19,7 @@ from textmorph.latents import Latent
 from .faces import CORPUS_SEED, TRUNCATION, generator
 from .measure import embed_set
 from .text_model import export
+from .words import NEUTRAL, TEMPLATES
 
 DOMAIN = Path("src/textmorph/assets/faces")
 TEXT = DOMAIN / "text"
@@ -65,3 +67,26 @@ def write_corpus() -> None:
         "space": "w",
     }
     Corpus(embeddings, info).save(DOMAIN / "corpus.safetensors", overwrite=True)
+
+
+def write_domain() -> None:
+    """Write domain.toml, with the hashes of the files that it names."""
+    templates = ", ".join(json.dumps(template) for template in TEMPLATES[:6])
+    hashed = [*sorted(TEXT.glob("*.json")), TEXT / "model.safetensors", DOMAIN / "corpus.safetensors"]
+    hashes = "".join(f'"{path.relative_to(DOMAIN)}" = "{file_sha256(path)}"\n' for path in hashed)
+    content = f"""# Photographs of faces that do not exist. Written by recipes/faces; sources and figures: MODEL_CARD.md.
+name = "faces"
+title = "Faces"
+description = "Photographs of faces that do not exist, from a generator that is fetched once (38 MB)."
+licence = "research use, unless you clear the rights: see LICENSE in the domain's folder"
+generator = "registry:random-face"
+embedder = "text"
+corpus = "corpus.safetensors"
+crop = "ffhq"
+neutral = "{NEUTRAL}"
+truncation = {PSI}
+templates = [{templates}]
+
+[hashes]
+{hashes}"""
+    write_bytes(DOMAIN / "domain.toml", content.encode(), overwrite=True)

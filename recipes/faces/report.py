@@ -67,7 +67,7 @@ A linear SVM in w (Shen et al. 2020, arXiv:1907.10786); the normals of what stan
 |---|---|---|---|---|
 {_direction_rows()}
 
-Looked at on seeds 0 to 3 at psi 0.7: all six do what they say on all four faces. Good strengths: smile 2, glasses 4, old 3, child 2.5, beard 3, blond 2; the other sign works too, but for glasses and beards there is mostly nothing to take away. What comes along: `smile` beyond 3 may bring glasses and narrower eyes, and below 0 it pouts and lightens hair; `glasses` turns into sunglasses on faces in bright light; `old` greys hair; `child` changes clothes; `blond` lightens skin and clothes, and turns white on grey backgrounds from 2 on; its negative side changes who a person is taken for.
+Looked at on seeds 0 to 3 at psi 0.7 (`docs/images/faces-directions.jpg`): all six do what they say on all four faces. On three further faces (rows 1 to 3 of seed 0) a beard stayed out on one woman and was stubble on the other, and two faces became younger and no child. Good strengths: smile 2, glasses 4, old 3, child 2.5, beard 3, blond 2; the other sign works too, but for glasses and beards there is mostly nothing to take away. What comes along: `smile` beyond 3 may bring glasses and narrower eyes, and makes clear glasses dark, and below 0 it pouts and lightens hair; `glasses` turns into sunglasses on faces in bright light; `old` greys hair; `child` changes clothes; `blond` lightens skin and clothes, and turns white on grey backgrounds from 2 on; its negative side changes who a person is taken for.
 {_text_figures(found)}
 ## Biases
 
