@@ -1,8 +1,8 @@
 # make setup   a virtual environment in .venv with everything an edit needs
 # make demo    setup, then edit a sample portrait; says where the picture is
-# make test    the tests that take seconds (installs what it needs)
+# make test    the tests of the package, in minutes; no Ray cluster, no recipe, no benchmark (installs what it needs)
 # make test-web  the studio in a real Chromium: tests, a load of clients (installs what it needs, Chromium by apt-get)
-# make check   ruff, mypy and all tests, the slow ones too
+# make check   ruff, mypy and every test: clusters, kills, recipes, benchmarks and the browser too
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -25,7 +25,14 @@ demo: setup
 	$(BIN)/textmorph demo
 
 test: dev
-	$(BIN)/python -m pytest -q -m "not slow and not browser"
+	$(BIN)/python -m pytest -q -m "not slow and not browser" --ignore=tests/recipes --ignore=tests/benchmarks
+
+# One kill and one cluster, each in its shortest form.
+.PHONY: test-jobs
+test-jobs: dev
+	$(BIN)/python -m pytest -q \
+		"tests/benchmarks/test_mapper_kills.py" \
+		"tests/jobs/test_ray_engine.py::test_workers_keep_from_shard_to_shard_what_they_have_loaded"
 
 test-web: $(STAMPS)/web-test
 	$(BIN)/python -m tests.web_browser.chromium

@@ -16,9 +16,9 @@ def test_the_published_templates_are_all_there() -> None:
     assert "a photo of many {}." in IMAGENET_TEMPLATES
 
 
-@pytest.mark.parametrize("template", IMAGENET_TEMPLATES)
-def test_a_bare_noun_phrase_goes_in_as_in_the_paper(template: str) -> None:
-    assert fill_template(template, "face with blonde hair") == template.format("face with blonde hair")
+def test_a_bare_noun_phrase_goes_in_as_in_the_paper() -> None:
+    for template in IMAGENET_TEMPLATES:
+        assert fill_template(template, "face with blonde hair") == template.format("face with blonde hair")
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,7 @@ def engine() -> Iterator[RayEngine]:
     end_cluster()
 
 
+@pytest.mark.slow
 def test_a_cluster_gives_the_bits_of_this_process_though_workers_fall(engine: RayEngine, tmp_path: Path):
     assert dict(engine.run(f"{HERE}:noise", SHARDS, threads=1)) == {i: toy_shards.noise(seed=i) for i in SHARDS}
     shards = {number: {"seed": number, "marks": str(tmp_path)} for number in range(3)}
@@ -46,6 +47,7 @@ def test_a_cluster_gives_the_bits_of_this_process_though_workers_fall(engine: Ra
     assert len(list(tmp_path.iterdir())) == 3
 
 
+@pytest.mark.slow
 def test_workers_keep_from_shard_to_shard_what_they_have_loaded(engine: RayEngine):
     shards = {number: {"seed": number} for number in range(8)}
     workers = set(dict(engine.run(f"{HERE}:worker", shards, threads=1)).values())
@@ -53,6 +55,7 @@ def test_workers_keep_from_shard_to_shard_what_they_have_loaded(engine: RayEngin
     assert str(os.getpid()).encode() not in workers
 
 
+@pytest.mark.slow
 def test_errors_of_ours_come_back_as_they_are_and_others_say_where(engine: RayEngine):
     with pytest.raises(PromptError, match=r"^the text is empty$"):
         list(engine.run(f"{HERE}:refusing", SHARDS, threads=1))
@@ -60,6 +63,7 @@ def test_errors_of_ours_come_back_as_they_are_and_others_say_where(engine: RayEn
         list(engine.run(f"{HERE}:failing", SHARDS, threads=1))
 
 
+@pytest.mark.slow
 def test_a_job_begun_here_goes_on_there(engine: RayEngine, tmp_path: Path):
     with open_job(tmp_path / "job", TOY, threads=1) as job:
         finished = ProcessEngine().run(TOY.function, {0: TOY.arguments(0)}, threads=1)
@@ -78,6 +82,7 @@ class _Only:
         yield from self.contents.items()
 
 
+@pytest.mark.slow
 def test_workers_that_are_killed_from_outside_are_replaced(engine: RayEngine):
     shards = {number: {"seed": number, "seconds": 0.4} for number in range(4)}
     struck: list[int] = []
