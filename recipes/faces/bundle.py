@@ -74,7 +74,7 @@ def write_domain() -> None:
     templates = ", ".join(json.dumps(template) for template in TEMPLATES[:6])
     hashed = [*sorted(TEXT.glob("*.json")), TEXT / "model.safetensors", DOMAIN / "corpus.safetensors"]
     hashes = "".join(f'"{path.relative_to(DOMAIN)}" = "{file_sha256(path)}"\n' for path in hashed)
-    content = f"""# Photographs of faces that do not exist. Written by recipes/faces; sources and figures: MODEL_CARD.md.
+    content = f"""# Photographs of faces that do not exist. Written by recipes/faces; for figures see MODEL_CARD.md.
 name = "faces"
 title = "Faces"
 description = "Photographs of faces that do not exist, from a generator that is fetched once (38 MB)."
