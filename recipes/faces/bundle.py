@@ -82,7 +82,6 @@ licence = "research use, unless you clear the rights: see LICENSE in the domain'
 generator = "registry:random-face"
 embedder = "text"
 corpus = "corpus.safetensors"
-crop = "ffhq"
 neutral = "{NEUTRAL}"
 truncation = {PSI}
 templates = [{templates}]

@@ -26,7 +26,7 @@ from .labels import THIRDS, read_labels
 
 RUNS = Path(os.environ.get("FACES_RUNS", "runs/faces"))
 SIZE = 256
-CORPUS = 6500
+CORPUS = 6400
 CORPUS_SEED = 100_000
 """Row i of the corpus is `generator.sample(1, seed=CORPUS_SEED + i, truncation=TRUNCATION)`."""
 

@@ -31,7 +31,7 @@ def card(found: dict[str, Any] | None) -> str:
     thirds = ", ".join(f"{int(labels.third(name).sum())} {name}" for name in THIRDS)
     return f"""# Faces
 
-The domain `faces` of textmorph: a generator of photographs of faces that do not exist, and what this project made for it. Figures on this page were measured by `python -m recipes.faces report`; none was typed in.
+The domain `faces` of textmorph: a generator of photographs of faces that do not exist, and what this project made for it. Figures in tables were measured by `python -m recipes.faces report`; what was judged by eye says so.
 
 **Licence.** Research use, unless you clear the rights yourself. The generator's wheel says Apache-2.0; its teacher (StyleGAN2, FFHQ) and the photographs of FFHQ are non-commercial in part. What this folder holds is derived from it and stands under the same words: see LICENSE.
 
@@ -101,7 +101,7 @@ def _text_parts(found: dict[str, Any] | None) -> str:
     if found is None:
         return ""
     return """- `text/`: the face–text model, which `transformers.AutoModel` loads.
-- `corpus.safetensors`: seeds and embeddings of the corpus.
+- `corpus.safetensors`: seeds and embeddings of the corpus, whose pictures were estimated by a head at 256 px.
 """
 
 
@@ -110,7 +110,10 @@ def _text_figures(found: dict[str, Any] | None) -> str:
         return ""
     trained, withheld = phrasings()
     size = sum(file.stat().st_size for file in TEXT.iterdir()) / 1e6
-    spent = torch.load(RUNS / "text_model" / "checkpoint.pt", map_location="cpu", weights_only=True)
+    spent, words_spent = (
+        torch.load(RUNS / stage / "checkpoint.pt", map_location="cpu", weights_only=True)
+        for stage in ("text_model", "text_words")
+    )
     choices = found["choices"].values()
     rows = [_text_row(f"{row['concept']} / {row['against']}", row, row["one_phrasing"]) for row in choices]
     colour = found["hair_colour"]
@@ -120,7 +123,7 @@ def _text_figures(found: dict[str, Any] | None) -> str:
     return f"""
 ## The face–text model
 
-{size:.1f} MB: MobileNetV1 at three quarters of its width on 96 px, two layers of BERT on {len(vocabulary())} words, embeddings of {EMBED} numbers. Trained from scratch in {spent["elapsed"] / 60:.0f} minutes on two shared cores ({spent["step"]} steps of 64 faces) on {CORPUS} faces of psi {TRUNCATION} whose labels probes set, and the train third. {len(trained)} phrasings for training, {len(withheld)} withheld.
+{size:.1f} MB: MobileNetV1 at three quarters of its width on 96 px, two layers of BERT on {len(vocabulary())} words, embeddings of {EMBED} numbers. Trained from scratch in {spent["elapsed"] / 60:.0f} minutes on two shared cores ({spent["step"]} steps of 64 faces), then {words_spent["elapsed"] / 60:.0f} minutes of words alone, on {CORPUS} faces of psi {TRUNCATION} whose labels probes set, and the train third. {len(trained)} phrasings for training, {len(withheld)} withheld.
 
 Which of two texts a face is nearer to, on the test third with withheld phrasings (where a concept has none, those of training), balanced accuracy:
 

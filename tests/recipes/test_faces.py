@@ -13,12 +13,27 @@ import torch
 
 from recipes.faces.concepts import CONCEPTS
 from recipes.faces.directions import DIRECTIONS, FOLDER, Made, fit_direction
+from recipes.faces.faces import CORPUS, CORPUS_SEED
 from recipes.faces.graph_model import GraphModel
 from recipes.faces.labels import ATTRIBUTES, THIRDS, Labels, auc, balanced_accuracy, read_labels
 from recipes.faces.probes import fit
-from recipes.faces.words import BY_NAME, Phrasing, compose, disturbed, opposite, phrasings, vocabulary, withheld_parts, words_of
+from recipes.faces.words import (
+    BY_NAME,
+    Phrasing,
+    compose,
+    disturbed,
+    opposite,
+    phrasings,
+    vocabulary,
+    withheld_parts,
+    words_of,
+)
+from textmorph.corpora.corpus import Corpus
+from textmorph.editing.domain import load_domain
 from textmorph.edits import load_edit
+from textmorph.embedders.clip import ClipEmbedder
 from textmorph.errors import CorruptCheckpointError, UnsupportedCheckpointError
+from textmorph.images import read_image
 
 
 def test_every_labelled_face_belongs_to_one_third() -> None:
@@ -185,3 +200,32 @@ def test_a_graph_model_refuses_what_it_does_not_know(tmp_path: Path) -> None:
     (tmp_path / "net.bin").write_bytes(b"12")
     with pytest.raises(CorruptCheckpointError, match="end before"):
         GraphModel(path)
+
+
+def test_the_shipped_text_model_reads_faces_and_tells_words_that_it_does_not_know() -> None:
+    folder = FOLDER.parent
+    assert sum(file.stat().st_size for file in (folder / "text").iterdir()) < 6_000_000
+    embedder = ClipEmbedder.from_pretrained(folder / "text")
+    assert embedder.unknown_words("a mohawk and a smile") == ["mohawk"]
+    thumbnails = torch.cat([read_image(folder / "samples" / f"face-{n}.jpg") for n in (3, 6)])  # serious; smiling
+    texts = embedder.embed_text(["a smile", "a serious face", "long hair", "short hair"])
+    seen = embedder.embed_image(thumbnails) @ texts.t()
+    assert seen[0, 0] < seen[0, 1]
+    assert seen[1, 0] > seen[1, 1]
+    assert seen[0, 2] < seen[0, 3]
+    assert seen[1, 2] > seen[1, 3]
+
+
+def test_the_shipped_corpus_was_made_with_the_shipped_text_model() -> None:
+    folder = FOLDER.parent
+    corpus = Corpus.load(folder / "corpus.safetensors")
+    corpus.check(ClipEmbedder.from_pretrained(folder / "text"))
+    assert len(corpus) == CORPUS
+    assert corpus.info["seed"] == CORPUS_SEED
+
+
+def test_the_domain_names_its_parts() -> None:
+    domain = load_domain("faces")
+    assert domain.path("embedder").name == "text"
+    assert domain.files["generator"] == "registry:random-face"
+    assert domain.truncation == 0.7
