@@ -11,7 +11,7 @@ from textmorph.edits import Direction, Edit, Residual, apply_edits, load_edit
 from textmorph.errors import EditError, LatentError, OptionError, OutputExistsError, SpaceError
 from textmorph.generators.stylegan2 import StyleGAN2
 from textmorph.latents import Latent
-from textmorph.mappers import LatentMapper, MapperConfig
+from textmorph.mappers import MapperConfig, MapperNetwork
 
 from .toys import seed_weights
 
@@ -161,7 +161,7 @@ def test_a_direction_survives_its_file(edit: Direction, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("factor", [0.1, 0.25])
 def test_a_residual_survives_its_file(generator: StyleGAN2, w_plus: Latent, tmp_path: Path, factor: float) -> None:
-    mapper = LatentMapper(MapperConfig(w_dim=8, levels=("coarse", "medium")))
+    mapper = MapperNetwork(MapperConfig(w_dim=8, levels=("coarse", "medium")))
     seed_weights(mapper, 3)
     edit = Residual(mapper, factor, provenance={"target": "purple hair"})
     edit.save(tmp_path / "mapper.safetensors")

@@ -4,8 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from textmorph.augmentation import random_views
-from textmorph.losses import clip_loss, identity_loss, latent_l2, sideways
+from textmorph.losses import clip_loss, identity_loss, latent_l2, random_views
 
 from .toys import toy_image
 
@@ -57,14 +56,3 @@ def test_a_view_shows_only_what_is_in_the_image_and_has_gradients() -> None:
 def test_a_flat_image_stays_flat(value: float) -> None:
     image = torch.full((1, 3, 8, 8), value)
     torch.testing.assert_close(random_views(image, 3, seed=2), image.expand(3, 1, 3, 8, 8))
-
-
-def test_what_goes_along_the_shift_costs_nothing() -> None:
-    shift = F.normalize(torch.tensor([1.0, 2.0, -2.0]), dim=0)
-    across = torch.tensor([2.0, -1.0, 0.0])  # at right angles to it
-    change = torch.stack([3 * shift, -shift, across, 5 * shift + across, 0 * across])
-    torch.testing.assert_close(sideways(change, shift), torch.tensor([0.0, 0.0, 5.0, 5.0, 0.0]))
-    change.requires_grad_()
-    (gradient,) = torch.autograd.grad(sideways(change, shift).sum(), change)
-    torch.testing.assert_close(gradient[3], 2 * across)  # pulls back what went astray, and nothing else
-    assert gradient[4].count_nonzero() == 0  # nothing, where nothing has changed yet

@@ -8,8 +8,8 @@ from textmorph.errors import CheckpointMismatchError, LatentError, OptionError
 from textmorph.layers.weights import build
 from textmorph.mappers import (
     MAPPERS,
-    LatentMapper,
     MapperConfig,
+    MapperNetwork,
     SingleMapper,
     StyleMapper,
     StyleMapperConfig,
@@ -21,7 +21,7 @@ W_PLUS = golden.normal("mapper.w_plus", (2, 10, 8))
 
 
 def test_a_mapper_without_a_level_leaves_its_rows_alone():
-    residual = LatentMapper(MapperConfig(w_dim=8, levels=("coarse", "fine")))(W_PLUS)
+    residual = MapperNetwork(MapperConfig(w_dim=8, levels=("coarse", "fine")))(W_PLUS)
     assert residual.shape == W_PLUS.shape
     assert (residual[:, 4:8] == 0).all()
     assert (residual[:, :4] != 0).any()
@@ -29,7 +29,7 @@ def test_a_mapper_without_a_level_leaves_its_rows_alone():
 
 
 def test_each_level_sees_its_own_rows_alone():
-    mapper = LatentMapper(MapperConfig(w_dim=8))
+    mapper = MapperNetwork(MapperConfig(w_dim=8))
     moved = W_PLUS.clone()
     moved[:, 5] += 1
     changed = (mapper(moved) != mapper(W_PLUS)).any(dim=2)
@@ -39,7 +39,7 @@ def test_each_level_sees_its_own_rows_alone():
 
 
 def test_with_the_norm_over_channels_a_row_depends_on_itself_alone():
-    mapper = LatentMapper(MapperConfig(w_dim=8, norm="channels"))
+    mapper = MapperNetwork(MapperConfig(w_dim=8, norm="channels"))
     moved = W_PLUS.clone()
     moved[:, 5] += 1
     changed = (mapper(moved) != mapper(W_PLUS)).any(dim=2)
@@ -55,7 +55,7 @@ def test_equal_rows_lose_their_magnitude_under_the_reference_norm_and_keep_it_un
 
 
 def test_a_generator_of_six_rows_has_no_fine_level():
-    residual = LatentMapper(MapperConfig(w_dim=8))(W_PLUS[:, :6])
+    residual = MapperNetwork(MapperConfig(w_dim=8))(W_PLUS[:, :6])
     assert residual.shape == (2, 6, 8)
     assert residual.isfinite().all()
 
@@ -73,7 +73,7 @@ def test_a_style_mapper_leaves_unmapped_layers_alone_and_layers_apart():
 
 
 def test_an_untrained_mapper_gives_a_residual_of_about_unit_scale():
-    residual = LatentMapper(MapperConfig(w_dim=256))(golden.normal("mapper.wide", (4, 18, 256)))
+    residual = MapperNetwork(MapperConfig(w_dim=256))(golden.normal("mapper.wide", (4, 18, 256)))
     assert 0.7 < float(residual.std()) < 1.3  # fresh equalised layers keep the variance
 
 
@@ -82,8 +82,8 @@ def test_the_sizes_are_those_of_the_paper_code():
         return sum(p.numel() for p in network.parameters())
 
     with torch.device("meta"):
-        assert count(LatentMapper()) == 3_151_872
-        assert count(LatentMapper(MapperConfig(levels=("coarse", "medium")))) == 2_101_248
+        assert count(MapperNetwork()) == 3_151_872
+        assert count(MapperNetwork(MapperConfig(levels=("coarse", "medium")))) == 2_101_248
         # the 26 style layers of a 1024 px generator: 4 px has conv and toRGB, then conv, conv, toRGB
         widths = [512, 512]
         inputs = 512
@@ -95,7 +95,7 @@ def test_the_sizes_are_those_of_the_paper_code():
 
 
 def test_a_mapper_is_built_frozen_and_can_be_trained():
-    mapper = LatentMapper(MapperConfig(w_dim=8))
+    mapper = MapperNetwork(MapperConfig(w_dim=8))
     assert not any(p.requires_grad for p in mapper.parameters())
     assert not mapper.training
     mapper.requires_grad_(True)
@@ -106,7 +106,7 @@ def test_a_mapper_is_built_frozen_and_can_be_trained():
 @pytest.mark.parametrize("shape", [(2, 8), (2, 10, 9)])
 def test_another_shape_is_refused(shape: tuple[int, ...]):
     with pytest.raises(LatentError, match="takes w"):
-        LatentMapper(MapperConfig(w_dim=8))(torch.zeros(shape))
+        MapperNetwork(MapperConfig(w_dim=8))(torch.zeros(shape))
     with pytest.raises(LatentError, match="takes a style code"):
         StyleMapper(StyleMapperConfig(widths=(4, 3), mapped=(0,)))(torch.zeros(2, 8))
 

@@ -6,7 +6,6 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from textmorph.axes import principal_axes
 from textmorph.canvases import CANVASES, Canvas
 from textmorph.canvases.latent import LatentCanvas
 from textmorph.errors import EditError, OptionError
@@ -111,74 +110,3 @@ def test_every_canvas_of_the_table_can_be_imported() -> None:
     for path in CANVASES.values():
         module, _, name = path.partition(":")
         assert hasattr(import_module(module), name)
-
-
-def test_with_a_second_moment_per_row_it_does_not_matter_how_the_axes_lie() -> None:
-    random = torch.Generator().manual_seed(0)
-    turn = torch.linalg.qr(torch.randn(6, 6, generator=random)).Q
-    goal, weights = torch.randn(2, 6, generator=random), torch.tensor([5.0, 1, 1, 0.1, 0, 0])
-
-    def found(turned: bool, second_moment: str) -> torch.Tensor:
-        x = torch.zeros(2, 6, requires_grad=True)
-        optimize(
-            [x], lambda step: (((x @ turn if turned else x) - goal).square() * weights).sum(dim=1), steps=12,
-            learning_rate=0.05, second_moment=second_moment,
-        )  # fmt: skip
-        return (x @ turn if turned else x).detach()
-
-    torch.testing.assert_close(found(True, "row"), found(False, "row"), atol=1e-5, rtol=0)
-    assert not torch.allclose(found(True, "coordinate"), found(False, "coordinate"), atol=1e-2)
-    moved = found(False, "row").abs()
-    assert (moved[:, 3] < 0.1 * moved[:, 0]).all()  # what matters little moves little
-
-
-def test_rows_with_a_second_moment_of_their_own_do_not_feel_each_other() -> None:
-    goals = torch.tensor([[1.0, 2.0], [-300.0, 0.1]])
-    together = torch.zeros(2, 2, requires_grad=True)
-    row = {"steps": 25, "learning_rate": 0.2, "second_moment": "row"}
-    optimize([together], lambda step: (together - goals).square().sum(dim=1), **row)
-    alone = torch.zeros(1, 2, requires_grad=True)
-    optimize([alone], lambda step: (alone - goals[0]).square().sum(dim=1), **row)
-    torch.testing.assert_close(alone[0], together[0])
-
-
-def test_white_coordinates_are_white() -> None:
-    generator = toy_generator(resolution=8)
-    axes = principal_axes(generator)
-    assert (axes.norm(dim=1).diff() <= 1e-6).all()  # the longest first
-    w = generator.sample(5000, seed=9).value
-    coordinates = (w - w.mean(dim=0)) @ torch.linalg.pinv(axes)
-    torch.testing.assert_close(torch.cov(coordinates.T), torch.eye(len(axes)), atol=0.15, rtol=0)
-    assert torch.equal(axes, principal_axes(generator))
-
-
-def test_a_canvas_with_axes_and_shared_rows_moves_along_them_alone() -> None:
-    generator = toy_generator(resolution=8)
-    latent = generator.to_space(generator.sample(2, seed=1), "w+")
-    axes = principal_axes(generator)[:3]
-    canvas = LatentCanvas(generator, latent, axes=axes, shared=True)
-    assert canvas.coordinates.shape == (2, 1, 3)
-    with torch.no_grad():
-        canvas.coordinates[:] = torch.tensor([1.0, 0.0, -2.0])
-    expected = (axes[0] - 2 * axes[2]).expand_as(latent.value)
-    torch.testing.assert_close(canvas.offset.detach(), expected)
-    nudge = torch.tensor([[-1.0, 0.0, 2.0]])
-    torch.testing.assert_close(canvas(nudge), LatentCanvas(generator, latent)())  # and back, for this once
-
-
-def test_shrinkage_leaves_at_zero_what_the_loss_does_not_insist_on() -> None:
-    goal = torch.tensor([[3.0, -2.0, 0.05, 0.0]])
-
-    def found(shrinkage: float) -> torch.Tensor:
-        x = torch.zeros(1, 4, requires_grad=True)
-        optimize(
-            [x], lambda step: (x - goal).square().sum(dim=1), steps=60, learning_rate=0.1, second_moment="row",
-            shrinkage=shrinkage,
-        )  # fmt: skip
-        return x.detach()[0]
-
-    free, sparse = found(0.0), found(0.3)
-    assert free[2] != 0
-    assert sparse[2:].count_nonzero() == 0
-    assert 0.5 < sparse[0] < free[0] + 0.2
-    assert sparse[1] < -0.5

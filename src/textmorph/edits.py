@@ -38,6 +38,11 @@ class Edit(Protocol):
         """Where it comes from, as JSON."""
         ...
 
+    @property
+    def whole(self) -> bool:
+        """Whether it is complete at strength 1: found for one picture, by a loss that has weighed the change."""
+        ...
+
     def __call__(self, latent: Latent, strength: Strength = 1.0) -> Latent:
         """The edited latent; the input stays as it is. Strength 0 changes nothing."""
         ...
@@ -75,6 +80,11 @@ class Direction:
             raise LatentError(f"a direction in {self.space} has {dims} or {dims + 1} dimensions, not {kind} {shape}")
         if not self.vector.isfinite().all():
             raise LatentError("a direction has finite values; this one does not")
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is complete at strength 1, as its provenance says."""
+        return bool(self.provenance.get("whole", False))
 
     def __call__(self, latent: Latent, strength: Strength = 1.0) -> Latent:
         """Add the vector, scaled by the strength.
@@ -160,6 +170,11 @@ class Residual:
         if self.space not in ("s", "w+"):
             raise SpaceError(f"a residual lies in s or w+, not in {self.space!r}")
         check_fields(Residual, {"factor": self.factor})
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is complete at strength 1, as its provenance says."""
+        return bool(self.provenance.get("whole", False))
 
     def __call__(self, latent: Latent, strength: Strength = 1.0) -> Latent:
         """Add the mapper's change, scaled by factor and strength.

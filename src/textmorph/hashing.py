@@ -7,7 +7,7 @@ import weakref
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 _KNOWN: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
 
@@ -37,3 +37,8 @@ def _hash(network: nn.Module) -> str:
         digest.update(f"{name} {list(tensor.shape)}".encode())
         digest.update(tensor.detach().to("cpu", torch.float32).contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]
+
+
+def tensor_digest(value: Tensor) -> str:
+    """16 hex digits that name a tensor by its float32 bytes."""
+    return hashlib.sha256(value.detach().cpu().float().contiguous().numpy().tobytes()).hexdigest()[:16]

@@ -1,7 +1,8 @@
-"""Losses: pure functions, one value per row, [B]."""
+"""Losses: pure functions, one value per row, [B]; and the random views that images are judged by."""
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -30,12 +31,25 @@ def latent_l2(change: Tensor) -> Tensor:
     return change.square().flatten(1).sum(dim=1)
 
 
-def sideways(change: Tensor, shift: Tensor) -> Tensor:
-    """Squared length of that part of a change [B, D] which is at right angles to a unit shift [D]; [B].
+def random_views(image: Tensor, num: int, *, seed: int, min_scale: float = 0.75, flip: bool = True) -> Tensor:
+    """Random crops of an image, each enlarged to its size again, half of them mirrored; [B, 3, H, W] → [V, B, 3, H, W].
 
-    What an image's embedding gains along the shift of the texts costs nothing; whatever else changes in it does. The
-    directional loss of Gal et al. 2021, arXiv:2108.00946, eq. 2, asks for the same, but of a change's direction alone,
-    which a change that has just begun does not have.
+    A view is the same for every row of the batch and depends on the seed and its place alone.
+
+    Args:
+        num: V.
+        min_scale: smallest side of a crop, as a share of the image's; crops range up to the whole image.
+        flip: mirror about half of the views.
     """
-    along = (change @ shift)[:, None] * shift
-    return (change - along).square().sum(dim=1)
+    height, width = image.shape[2:]
+    random = torch.Generator().manual_seed(seed)
+    views = []
+    for _ in range(num):
+        size, x, y, coin = torch.rand(4, generator=random).tolist()
+        scale = min_scale + (1 - min_scale) * size
+        mirror = -1.0 if flip and coin < 0.5 else 1.0
+        slack = 1 - scale  # the crop's centre may move this far, in the coordinates of affine_grid
+        theta = image.new_tensor([[scale * mirror, 0, slack * (2 * x - 1)], [0, scale, slack * (2 * y - 1)]])
+        grid = F.affine_grid(theta.expand(len(image), 2, 3), [len(image), 3, height, width], align_corners=False)
+        views.append(F.grid_sample(image, grid, mode="bilinear", padding_mode="reflection", align_corners=False))
+    return torch.stack(views)

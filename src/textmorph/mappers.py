@@ -1,12 +1,11 @@
 """Mappers: a latent in, a residual of the same shape out.
 
 Those of the latent mapper (Patashnik et al. 2021, Sec. 5) are trained; their residual is before the factor 0.1 of the
-paper's code, which `edits.Residual` applies. A `PullMapper` is laid from a corpus.
+paper's code, which `edits.Residual` applies.
 """
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -73,18 +72,6 @@ class StyleMapperConfig:
             raise OptionError(f"mapped names some of the {len(self.widths)} style layers by index, not {self.mapped}")
 
 
-@dataclass(frozen=True, kw_only=True)
-class PullConfig:
-    """Size of a pull: the width of w, and the number of axes along which it acts."""
-
-    w_dim: int
-    num_axes: int
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.num_axes <= self.w_dim:
-            raise OptionError(f"a pull has 1 to {self.w_dim} axes, not {self.num_axes}")
-
-
 class MapperBlock(nn.Module):
     """Pixel norm and four equalised layers, the last one activated too; [..., D] → [..., D].
 
@@ -99,15 +86,6 @@ class MapperBlock(nn.Module):
             EqualizedLinear(width, width, lr_multiplier=0.01, activation=leaky_relu) for _ in range(4)
         )
 
-    @torch.no_grad()
-    def start_at(self, residual: Tensor) -> None:
-        """Give this residual [D] for every input, until training has moved the last layer."""
-        last = self.layers[-1]
-        assert isinstance(last, EqualizedLinear)
-        before = residual / math.sqrt(2)  # of the activation
-        last.weight.zero_()
-        last.bias.copy_(torch.where(before > 0, before, before / 0.2) / last.bias_gain)
-
     def forward(self, x: Tensor) -> Tensor:
         x = x * (x.square().mean(dim=self.norm_dim, keepdim=True) + 1e-8).rsqrt()
         for layer in self.layers:
@@ -115,7 +93,7 @@ class MapperBlock(nn.Module):
         return x
 
 
-class LatentMapper(nn.Module):
+class MapperNetwork(nn.Module):
     """One block for each level of w+; [B, L, W] → residual [B, L, W].
 
     Built frozen and in eval mode; who trains it calls `requires_grad_(True)`. State dict: `{coarse, medium,
@@ -186,36 +164,9 @@ class StyleMapper(nn.Module):
         return torch.cat(mapped, dim=1)
 
 
-class PullMapper(nn.Module):
-    """The way to a place along some axes of w, from wherever a row lies; [B, L, W] → residual [B, L, W].
+Mapper = MapperNetwork | SingleMapper | StyleMapper
 
-    Linear, and found without training (`exemplars.py`): nothing along the other axes, and less the nearer the row is.
-    State dict: `place` [K], coordinates along the axes; `read` [W, K], what a row's coordinates are; `write` [K, W],
-    the axes.
-    """
-
-    architecture: ClassVar = "pull"
-    config_class: ClassVar = PullConfig
-
-    def __init__(self, config: PullConfig) -> None:
-        super().__init__()
-        self.config = config
-        self.place = nn.Parameter(torch.zeros(config.num_axes))
-        self.read = nn.Parameter(torch.zeros(config.w_dim, config.num_axes))
-        self.write = nn.Parameter(torch.zeros(config.num_axes, config.w_dim))
-        self.requires_grad_(False).eval()
-
-    def forward(self, w_plus: Tensor) -> Tensor:
-        _check_rows(w_plus, self.config.w_dim)
-        way: Tensor = (self.place - w_plus @ self.read) @ self.write
-        return way
-
-
-Mapper = LatentMapper | SingleMapper | StyleMapper | PullMapper
-
-MAPPERS: dict[str, type[Mapper]] = {
-    "levels": LatentMapper, "single": SingleMapper, "style": StyleMapper, "pull": PullMapper
-}  # fmt: skip
+MAPPERS: dict[str, type[Mapper]] = {"levels": MapperNetwork, "single": SingleMapper, "style": StyleMapper}
 """Architecture in a checkpoint → network."""
 
 

@@ -1,15 +1,14 @@
-"""The one loop that optimises what is on a canvas."""
+"""The one loop that optimises what is on a canvas, its schedule, and the optimiser that trains mappers."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from .errors import EditError, OptionError
 
@@ -47,35 +46,44 @@ def ramped_learning_rate(step: int, steps: int, base: float, *, rampup: float = 
     return base * (0.5 - 0.5 * math.cos(math.pi * down)) * up
 
 
-class RowAdam(torch.optim.Optimizer):
-    """Adam with one second moment for each row of a batch: the mean over its coordinates.
+class Ranger(torch.optim.RAdam):
+    """RAdam over centralised gradients, whose weights are drawn back to a slow copy every few steps.
 
-    Adam steps equally far along every coordinate, whether the loss hears of it or not. Here a step keeps the direction
-    of the gradient's average, so that it does not depend on how the axes lie; its root mean square is about the
-    learning rate.
+    The optimiser of the published latent mappers: RAdam (Liu et al. 2020, arXiv:1908.03265), Lookahead (Zhang et al.
+    2019, arXiv:1907.08610) and gradient centralisation (Yong et al. 2020, arXiv:2004.01461), combined by Wright.
+
+    Args:
+        lookahead_steps: k; fast steps between two moves of the slow weights.
+        lookahead_share: alpha; how far these then go towards the fast ones.
     """
 
     def __init__(
-        self, params: Sequence[Tensor], lr: float, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8
+        self,
+        parameters: Iterable[Tensor],
+        lr: float = 1e-3,
+        *,
+        betas: tuple[float, float] = (0.95, 0.999),
+        eps: float = 1e-5,
+        lookahead_steps: int = 6,
+        lookahead_share: float = 0.5,
     ) -> None:
-        super().__init__(params, {"lr": lr, "betas": betas, "eps": eps})
+        super().__init__(parameters, lr=lr, betas=betas, eps=eps)
+        self.lookahead_steps, self.lookahead_share = lookahead_steps, lookahead_share
 
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """One step along the gradients that the parameters [B, ...] hold."""
-        for group in self.param_groups:
-            first_beta, second_beta = group["betas"]
-            for parameter in group["params"]:
-                gradient, state = parameter.grad, self.state[parameter]
-                power = gradient.flatten(1).square().mean(dim=1).view(-1, *[1] * (gradient.ndim - 1))  # [B, 1, ...]
-                if not state:
-                    state.update(step=0, first=torch.zeros_like(parameter), second=torch.zeros_like(power))
-                state["step"] += 1
-                state["first"].lerp_(gradient, 1 - first_beta)
-                state["second"].lerp_(power, 1 - second_beta)
-                first = state["first"] / (1 - first_beta ** state["step"])
-                second = state["second"] / (1 - second_beta ** state["step"])
-                parameter.sub_(group["lr"] * first / (second.sqrt() + group["eps"]))
+    def step(self, closure: Callable[[], float] | None = None) -> Any:
+        parameters = [p for group in self.param_groups for p in group["params"] if p.grad is not None]
+        slow = {p: self.state[p]["slow"] if self.state[p] else p.detach().clone() for p in parameters}
+        for parameter in parameters:
+            if parameter.ndim > 1:
+                parameter.grad -= parameter.grad.mean(dim=tuple(range(1, parameter.ndim)), keepdim=True)
+        loss = super().step(closure)
+        for parameter in parameters:
+            state = self.state[parameter]
+            state["slow"] = slow[parameter]
+            if int(state["step"]) % self.lookahead_steps == 0:
+                parameter.copy_(slow[parameter].lerp_(parameter, self.lookahead_share))
+        return loss
 
 
 def optimize(
@@ -85,8 +93,6 @@ def optimize(
     steps: int,
     learning_rate: float,
     schedule: Schedule = ramped_learning_rate,
-    second_moment: Literal["coordinate", "row"] = "coordinate",
-    shrinkage: float = 0.0,
     callback: Callable[[int, float], None] | None = None,
     stop: Callable[[int], bool] | None = None,
 ) -> History:
@@ -100,9 +106,6 @@ def optimize(
         steps: how many.
         learning_rate: base, see `schedule`.
         schedule: learning rate of each step.
-        second_moment: what Adam divides a gradient by: an average for each coordinate, or one for each row of a batch.
-        shrinkage: after each step every coordinate goes towards zero, and at most to it, by this share of the learning
-            rate: only those on which the loss insists leave zero (the proximal step of an L1 norm).
         callback: called after each step with its number and its loss (of before the step).
         stop: asked after each step; True ends.
 
@@ -113,8 +116,7 @@ def optimize(
     if steps < 1 or not learning_rate > 0:
         raise OptionError(f"steps is 1 or more and learning_rate above 0, not {steps} and {learning_rate}")
     parameters = list(parameters)
-    adam = torch.optim.Adam if second_moment == "coordinate" else RowAdam
-    optimizer = adam(parameters, lr=learning_rate)
+    optimizer = torch.optim.Adam(parameters, lr=learning_rate)
     history = History()
     for step in range(steps):
         rate = schedule(step, steps, learning_rate)
@@ -131,9 +133,6 @@ def optimize(
         optimizer.step()
         for parameter in parameters:
             parameter.grad = None
-            if shrinkage:
-                with torch.no_grad():
-                    parameter.copy_(F.softshrink(parameter, rate * shrinkage))
         history.losses.append(value)
         history.learning_rates.append(rate)
         if callback:

@@ -16,8 +16,7 @@ from textmorph.banks.bank import (
     Probe,
     build_bank,
     channel_effects,
-    recall,
-    remember,
+    check_selection,
     select_channels,
     style_statistics,
 )
@@ -33,7 +32,7 @@ from textmorph.latents import Latent, StyleLayout
 
 from ..toys import ToyEmbedder, toy_generator
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = Path(__file__).parents[1] / "golden"
 
 
 def slow_effects(
@@ -173,14 +172,7 @@ def test_a_bank_refuses_other_networks(bank: ChannelBank, generator: StyleGAN2, 
         bank.check(generator, ToyEmbedder(seed=1))
 
 
-def test_a_remembered_bank_is_recalled_by_its_networks(embedder: ToyEmbedder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("textmorph.banks.bank._BANKS", {})
-    generator = toy_generator(8, channel_max=2)
-    bank = build_bank(generator, embedder, num_samples=2, num_statistics=20)
-    assert recall(generator, embedder) is None
-    remember(bank)
-    assert recall(generator, embedder) is bank
-    assert recall(generator, ToyEmbedder(seed=1)) is None
+def test_a_bank_knows_which_layers_it_covers(bank: ChannelBank, generator: StyleGAN2) -> None:
     layout = generator.style_layout
     assert bank.covers(layout.mask(max_resolution=128))
     assert not bank.covers(layout.mask(max_resolution=128, to_rgb=True))
@@ -198,11 +190,13 @@ def test_the_formulas_equal_the_golden_numbers() -> None:
     channels = layout.mask().nonzero().flatten()
     bank = ChannelBank(effects, torch.ones(len(effects)), channels, torch.zeros(84), golden["std"])
     for beta, kept in case["channels_kept"].items():
-        direction = bank.direction(golden["dt"], layout, threshold=float(beta))
+        within = bank.within(layout)
+        relevance = within.relevance(golden["dt"])
+        direction = bank.scatter(select_channels(relevance, threshold=float(beta)) * within.std)
         torch.testing.assert_close(direction, golden[f"direction_beta{beta}"], atol=1e-5, rtol=1e-5)
         assert direction.count_nonzero() == kept
-        same = bank.direction(golden["dt"], layout, num_channels=kept)
-        assert torch.equal(direction, same)
+        same = select_channels(relevance, num_channels=kept) * within.std
+        assert torch.equal(direction, bank.scatter(same))
 
 
 def _random_bank(seed: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -214,61 +208,60 @@ def _random_bank(seed: int) -> tuple[Tensor, Tensor, Tensor]:
 
 @given(st.integers(0, 1000), st.floats(0, 0.3), st.floats(0, 0.3))
 def test_a_higher_threshold_never_keeps_more(seed: int, low: float, high: float) -> None:
-    effects, shift, std = _random_bank(seed)
+    effects, shift, _ = _random_bank(seed)
     low, high = sorted((low, high))
-    few = select_channels(effects, shift, std, threshold=high) != 0
-    many = select_channels(effects, shift, std, threshold=low) != 0
+    few = select_channels(effects @ shift, threshold=high) != 0
+    many = select_channels(effects @ shift, threshold=low) != 0
     assert not (few & ~many).any()
 
 
 @given(st.integers(0, 1000), st.integers(1, 40))
-def test_the_most_relevant_channel_moves_by_its_deviation_and_k_are_kept(seed: int, num: int) -> None:
-    effects, shift, std = _random_bank(seed)
-    direction = select_channels(effects, shift, std, num_channels=num)
-    assert direction.count_nonzero() == min(num, 30)
-    assert (direction / std).abs().max().item() == pytest.approx(1, abs=1e-6)
-    assert torch.equal(select_channels(effects, -shift, std, num_channels=num), -direction)
+def test_the_most_relevant_channel_moves_by_one_and_k_are_kept(seed: int, num: int) -> None:
+    effects, shift, _ = _random_bank(seed)
+    kept = select_channels(effects @ shift, num_channels=num)
+    assert kept.count_nonzero() == min(num, 30)
+    assert kept.abs().max().item() == pytest.approx(1, abs=1e-6)
+    assert torch.equal(select_channels(-(effects @ shift), num_channels=num), -kept)
 
 
-@given(st.integers(0, 1000))
-def test_consistency_scales_the_relevance(seed: int) -> None:
-    effects, shift, std = _random_bank(seed)
-    consistency = torch.rand(30, generator=torch.Generator().manual_seed(seed))
-    direction = select_channels(effects, shift, std, num_channels=30, consistency=consistency)
-    relevance = (effects @ shift) * consistency
-    torch.testing.assert_close(direction, relevance / relevance.abs().max() * std)
+def test_relevance_is_the_cosine_and_consistency_scales_it(bank: ChannelBank) -> None:
+    shift = F.normalize(torch.ones(16), dim=0)
+    torch.testing.assert_close(bank.relevance(shift), bank.effects @ shift)
+    torch.testing.assert_close(bank.relevance(shift, "consistent"), (bank.effects @ shift) * bank.consistency)
+    with pytest.raises(BankMismatchError, match="16"):
+        bank.relevance(torch.ones(3))
 
 
 def test_an_empty_selection_names_the_largest_relevance() -> None:
-    effects, shift, std = torch.eye(3), torch.tensor([0.6, 0.8, 0.0]), torch.ones(3)
+    relevance = torch.tensor([0.6, 0.8, 0.0])
     with pytest.raises(EmptyDirectionError, match=r"0\.8000"):
-        select_channels(effects, shift, std, threshold=0.9)
+        select_channels(relevance, threshold=0.9)
     with pytest.raises(EmptyDirectionError, match=r"0\.0000"):
-        select_channels(torch.zeros(3, 3), shift, std, num_channels=2)
+        select_channels(torch.zeros(3), num_channels=2)
     with pytest.raises(EmptyDirectionError, match=r"0\.0000"):
-        select_channels(torch.zeros(3, 3), shift, std, threshold=0.0)
+        select_channels(torch.zeros(3), threshold=0.0)
 
 
 def test_a_bank_that_lacks_chosen_layers_says_so(bank: ChannelBank, generator: StyleGAN2) -> None:
-    shift = F.normalize(torch.ones(16), dim=0)
     with pytest.raises(BankMismatchError, match=r"to_rgb=True \(textmorph bank build --max-resolution 128 --to-rgb"):
-        bank.direction(shift, generator.style_layout, num_channels=5, to_rgb=True)
+        bank.within(generator.style_layout, to_rgb=True)
     with pytest.raises(BankMismatchError, match="64"):
-        bank.direction(shift, toy_generator(8).style_layout, num_channels=5)
+        bank.within(toy_generator(8).style_layout)
 
 
 def test_the_choice_of_layers_is_kept(bank: ChannelBank, generator: StyleGAN2) -> None:
-    layout = generator.style_layout
-    direction = bank.direction(F.normalize(torch.ones(16), dim=0), layout, threshold=0.0, max_resolution=8)
-    assert direction[~layout.mask(max_resolution=8)].count_nonzero() == 0
-    assert direction[layout.mask(max_resolution=8)].count_nonzero() > 0
+    mask = generator.style_layout.mask(max_resolution=8)
+    within = bank.within(generator.style_layout, max_resolution=8)
+    assert within.channels.tolist() == mask.nonzero().flatten().tolist()
+    step = within.scatter(within.std)
+    assert step[~mask].count_nonzero() == 0
+    assert torch.equal(step[mask], bank.channel_std[mask])
 
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"num_channels": 3, "threshold": 0.1}, {"num_channels": 0}, {"threshold": 1.5}, {"threshold": float("nan")},
-     {"num_channels": 3, "relevance": "loud"}],
-)  # fmt: skip
-def test_a_selection_needs_exactly_one_sensible_rule(bank: ChannelBank, generator: StyleGAN2, options: dict) -> None:
+    [{}, {"num_channels": 3, "threshold": 0.1}, {"num_channels": 0}, {"threshold": 1.5}, {"threshold": float("nan")}],
+)
+def test_a_selection_needs_exactly_one_sensible_rule(options: dict) -> None:
     with pytest.raises(OptionError):
-        bank.direction(F.normalize(torch.ones(16), dim=0), generator.style_layout, **options)
+        check_selection(**{"num_channels": None, "threshold": None, **options})

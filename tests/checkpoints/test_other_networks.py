@@ -18,7 +18,7 @@ from textmorph.embedders.identity import IdentityConfig, IdentityEmbedder
 from textmorph.errors import CheckpointMismatchError, UnknownCheckpointError, UnsupportedCheckpointError
 from textmorph.inversion.e4e import E4eEncoder, EncoderConfig
 from textmorph.latents import Latent
-from textmorph.mappers import LatentMapper, MapperConfig, SingleMapper, StyleMapper, StyleMapperConfig
+from textmorph.mappers import MapperNetwork, MapperConfig, SingleMapper, StyleMapper, StyleMapperConfig
 
 WIDTHS, BLOCKS = (4, 6, 8, 10), (1, 2, 2, 1)
 
@@ -220,8 +220,8 @@ def mapper_state(mapper: nn.Module) -> dict[str, Tensor]:
 @pytest.mark.parametrize(
     ("mapper", "shape", "space"),
     [
-        (LatentMapper(MapperConfig(w_dim=8)), (2, 10, 8), "w+"),
-        (LatentMapper(MapperConfig(w_dim=8, levels=("coarse", "medium"))), (2, 10, 8), "w+"),
+        (MapperNetwork(MapperConfig(w_dim=8)), (2, 10, 8), "w+"),
+        (MapperNetwork(MapperConfig(w_dim=8, levels=("coarse", "medium"))), (2, 10, 8), "w+"),
         (SingleMapper(MapperConfig(w_dim=8)), (2, 10, 8), "w+"),
     ],
     ids=["levels", "no fine level", "single"],
@@ -251,7 +251,7 @@ def test_a_mapper_in_style_space_comes_through(tmp_path: Path) -> None:
 
 def test_a_mapper_brings_its_generator(tmp_path: Path) -> None:
     decoder = toy_generator(16)
-    state = mapper_state(LatentMapper(MapperConfig(w_dim=8)))
+    state = mapper_state(MapperNetwork(MapperConfig(w_dim=8)))
     state |= {f"decoder.{name}": tensor for name, tensor in foreign.to_rosinality(decoder.state_dict())[0].items()}
     path = foreign.write_torch(tmp_path / "mapper.pt", {"state_dict": state, "opts": {}})
     latent = Latent(torch.randn(1, 6, 8), "w+")
@@ -260,7 +260,7 @@ def test_a_mapper_brings_its_generator(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("how", ["missing", "extra", "shape", "nan"])
 def test_what_does_not_fit_a_mapper_is_named(how: str, tmp_path: Path) -> None:
-    state = mapper_state(LatentMapper(MapperConfig(w_dim=8)))
+    state = mapper_state(MapperNetwork(MapperConfig(w_dim=8)))
     spoil(state, how, "mapper.fine_mapping.mapping.2.weight")
     with pytest.raises(CheckpointMismatchError, match=r"fine"):
         read(tmp_path, {"state_dict": state, "opts": {}})
@@ -277,7 +277,7 @@ def test_a_mapper_with_unknown_blocks_is_refused(tmp_path: Path) -> None:
 )
 def test_a_file_of_another_kind_is_refused_and_said_what_it_is(load: Any, tmp_path: Path) -> None:
     files = {
-        "load_generator": {"state_dict": mapper_state(LatentMapper(MapperConfig(w_dim=8))), "opts": {}},
+        "load_generator": {"state_dict": mapper_state(MapperNetwork(MapperConfig(w_dim=8))), "opts": {}},
         "load_encoder": identity_state()[1],
         "load_identity": encoder_tree(encoder(), E4E),
         "load_edit": identity_state()[1],

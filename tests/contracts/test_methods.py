@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import numpy as np
 import pytest
@@ -27,14 +27,12 @@ SMALL: dict[str, dict[str, Any]] = {
     "global": {"num_channels": 7},
     "svm": {"num_channels": 7, "num_positives": 10, "num_negatives": 10},
     "optimize": {"steps": 4},
-    "global in w": {"num_channels": 3, "space": "w"},
-    "svm in w": {"num_channels": 3, "space": "w", "num_positives": 10, "num_negatives": 10},
 }
 """Options that make a method quick on toys; a new method, or way of using one, adds its own."""
 
 
 def class_of(name: str) -> Any:
-    return method_class(name.split()[0])
+    return method_class(name)
 
 
 @dataclass(frozen=True)
@@ -66,18 +64,27 @@ def toys() -> Toys:
     return Toys(generator, embedder, latent, offers)
 
 
-every_method = pytest.mark.parametrize("name", list(dict.fromkeys([*METHODS, *SMALL])))
+finders = [name for name in METHODS if hasattr(method_class(name), "find")]
+every_method = pytest.mark.parametrize("name", finders)
 
 
-@every_method
+@pytest.mark.parametrize("name", METHODS)
+def test_the_variants_are_methods_of_the_same_kind(name: str) -> None:
+    cls = class_of(name)
+    if hasattr(cls, "find"):
+        assert all(isinstance(one, cls) for one in cls().variants((5, 10)))
+
+
+@pytest.mark.parametrize("name", METHODS)
 def test_a_method_is_its_hyper_parameters(name: str) -> None:
     cls = class_of(name)
     assert cls.__dataclass_params__.frozen
     assert all(field.kw_only for field in fields(cls))
     method = cls()
     assert cls(**json.loads(json.dumps(asdict(method)))) == method
-    documented = "".join(inspect.getdoc(one) or "" for one in cls.__mro__ if one is not object)
-    assert [field.name for field in fields(cls) if field.name not in documented] == []
+    hints = get_type_hints(cls, include_extras=True)
+    assert [field.name for field in fields(cls) if not getattr(hints[field.name], "__metadata__", None)] == []
+    assert sum(hasattr(cls, verb) for verb in ("find", "train", "paint")) == 1
 
 
 @every_method
@@ -122,7 +129,7 @@ def test_an_edit_survives_its_file(name: str, toys: Toys, tmp_path: Path) -> Non
     latent = toys.generator.to_space(toys.latent, edit.space)
     assert torch.equal(again(latent, 1.7).value, edit(latent, 1.7).value)
     assert again.provenance == edit.provenance
-    assert edit.provenance["method"] == name.split()[0]
+    assert edit.provenance["method"] == name
     assert edit.provenance["target"] == "a red cat"
     cls = class_of(name)
     assert cls(**again.provenance["options"]) == cls(**SMALL.get(name, {}))

@@ -7,7 +7,7 @@ from textmorph.edits import Direction, Residual
 from textmorph.errors import EditError, LatentError, SpaceError
 from textmorph.evaluation.consistency import step_consistency
 from textmorph.latents import Latent
-from textmorph.mappers import LatentMapper, MapperConfig
+from textmorph.mappers import MapperNetwork, MapperConfig
 
 
 class Turn(torch.nn.Module):
@@ -32,7 +32,7 @@ def test_it_is_the_mean_over_pairs_of_different_pictures():
 
 def test_how_far_the_step_goes_does_not_count():
     latents = Latent(torch.randn(6, 5, 8), "w+")
-    mapper = LatentMapper(MapperConfig(w_dim=8))
+    mapper = MapperNetwork(MapperConfig(w_dim=8))
     near, far = (step_consistency(Residual(mapper, factor=factor), latents) for factor in (0.1, 1.0))
     assert near.mean == pytest.approx(far.mean, abs=1e-4)
     assert -1 <= near.mean < 1

@@ -10,19 +10,19 @@ from torch import Tensor, nn
 
 from textmorph.errors import EditError, JobError, OptionError
 from textmorph.jobs.run_folder import STATE, RunFolder, State
-from textmorph.jobs.training import Plan, Training
-from textmorph.ranger import Ranger
+from textmorph.jobs.training import Schedule, Training
+from textmorph.optimization import Ranger
 
 ROWS = torch.randn(24, 3, generator=torch.Generator().manual_seed(1))
 GOAL = ROWS @ torch.tensor([[1.0], [-2.0], [0.5]])
 
 
-def plan(**options: Any) -> Plan:
+def plan(**options: Any) -> Schedule:
     usual: dict[str, Any] = {
         "num_rows": 20, "num_held_out": 4, "steps": 30, "batch_size": 6, "validate_every": 10, "save_seconds": 0.0,
-        "schedule": lambda step: 0.05, "log_every": 5,
+        "learning_rate": lambda step: 0.05, "log_every": 5,
     }  # fmt: skip
-    return Plan(**{**usual, **options})
+    return Schedule(**{**usual, **options})
 
 
 class Stop(Exception):
@@ -39,7 +39,7 @@ def training(**options: Any) -> Training:
         return {"loss": (network(ROWS[rows]) - GOAL[rows]).square()[:, 0], "size": ROWS[rows].norm(dim=1)}
 
     optimizer = Ranger(network.parameters(), lr=0.05)
-    return Training(network=network, loss=loss, optimizer=optimizer, plan=plan(**options), memory=memory)
+    return Training(network=network, loss=loss, optimizer=optimizer, schedule=plan(**options), memory=memory)
 
 
 def test_training_lowers_the_held_out_loss_and_gives_the_best_weights():
@@ -105,7 +105,7 @@ def test_every_epoch_sees_every_row_once_and_held_out_rows_are_never_trained_on(
 
 
 def test_it_stops_early_when_held_out_rows_do_not_gain():
-    one = training(steps=500, patience=20, schedule=lambda step: 0.05 if step < 20 else 1e-12)
+    one = training(steps=500, patience=20, learning_rate=lambda step: 0.05 if step < 20 else 1e-12)
     one.optimizer = torch.optim.SGD(one.network.parameters(), lr=0.05)
     standing = one.run()
     assert standing.finished

@@ -35,15 +35,25 @@ def bank(generator: StyleGAN2, embedder: ToyEmbedder) -> ChannelBank:
     return build_bank(generator, embedder, num_samples=4, num_statistics=64, to_rgb=True)
 
 
-def test_the_direction_is_the_banks_for_the_text_shift(
-    generator: StyleGAN2, embedder: ToyEmbedder, bank: ChannelBank
-) -> None:
-    method = GlobalDirection(num_channels=None, threshold=0.05, relevance="consistent", to_rgb=True)
+def test_the_direction_is_that_of_section_6(generator: StyleGAN2, embedder: ToyEmbedder, bank: ChannelBank) -> None:
+    """Δs_c = (Δi_c · Δt) / max |Δi · Δt| · σ_c where |Δi_c · Δt| ≥ β, else 0."""
+    method = GlobalDirection(threshold=0.05, to_rgb=True)
     edit = method.find(generator, embedder, target="a red cat", neutral="a cat", bank=bank, templates=BARE)
     shift = text_shift(embedder, neutral="a cat", target="a red cat", templates=BARE)
-    expected = bank.direction(shift, generator.style_layout, threshold=0.05, relevance="consistent", to_rgb=True)
-    assert torch.equal(edit.vector, expected)
+    expected = torch.zeros(generator.style_layout.num_channels)
+    relevance = [float(effect @ shift) for effect in bank.effects]
+    for channel, value in zip(bank.channels.tolist(), relevance, strict=True):
+        if abs(value) >= 0.05:
+            expected[channel] = value / max(map(abs, relevance)) * bank.channel_std[channel]
+    torch.testing.assert_close(edit.vector, expected)
     assert edit.space == "s"
+    assert not edit.whole
+
+
+def test_a_threshold_takes_the_place_of_the_number_of_channels() -> None:
+    assert GlobalDirection(threshold=0.1).num_channels is None
+    assert [one.num_channels for one in GlobalDirection().variants((5, 10))] == [5, 10]
+    assert GlobalDirection(threshold=0.1).variants((5, 10)) == [GlobalDirection(threshold=0.1)]
 
 
 def test_an_edit_towards_a_colour_brings_that_colour(
@@ -89,38 +99,7 @@ def test_the_edit_says_where_it_comes_from(
     assert about["embedder"] == embedder.fingerprint
 
 
-def test_without_a_bank_one_is_built_once_where_that_is_chosen(
-    embedder: ToyEmbedder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("textmorph.banks.bank._BANKS", {})
-    generator = toy_generator(resolution=8, channel_max=2, seed=3)
-    steps: list[int] = []
-    progress = lambda done, total: steps.append(done)  # noqa: E731
-    find = {"target": "a red cat", "neutral": "a cat", "templates": BARE, "progress": progress}
-    method = GlobalDirection(num_channels=2, bank="build")
-    first = method.find(generator, embedder, **find)
-    assert steps
-    steps.clear()
-    again = method.find(generator, embedder, **find)
-    assert torch.equal(again.vector, first.vector)
-    assert not steps
-    assert again.provenance["bank"]["num_samples"] == 100
-
-
-def test_without_a_bank_the_channels_are_found_by_gradients(
-    generator: StyleGAN2, embedder: ToyEmbedder, bank: ChannelBank, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("textmorph.banks.bank._BANKS", {})
-    find = {"target": "red", "neutral": "blue", "templates": BARE}
-    method = GlobalDirection(num_channels=10, to_rgb=True)
-    edit = method.find(generator, embedder, **find)
-    assert edit.provenance["bank"]["screening"]["num_samples"] == 50
-    assert edit.vector.count_nonzero() == 10
-    exact = method.find(generator, embedder, bank=bank, **find)
-    assert torch.cosine_similarity(edit.vector, exact.vector, dim=0) > 0.6
-
-
-def test_bad_wishes_are_refused(generator: StyleGAN2, embedder: ToyEmbedder, bank: ChannelBank) -> None:
+def test_bad_requests_are_refused(generator: StyleGAN2, embedder: ToyEmbedder, bank: ChannelBank) -> None:
     with pytest.raises(PromptError):
         GlobalDirection().find(generator, embedder, target="a cat", neutral="A cat ", bank=bank)
     with pytest.raises(EmptyDirectionError, match="largest relevance"):
@@ -133,8 +112,8 @@ def test_bad_wishes_are_refused(generator: StyleGAN2, embedder: ToyEmbedder, ban
 
 @pytest.mark.parametrize(
     "options",
-    [{"threshold": 0.1}, {"num_channels": None}, {"num_channels": 0}, {"num_channels": None, "threshold": -0.1},
-     {"relevance": "loud"}],
+    [{"num_channels": 7, "threshold": 0.1}, {"num_channels": None}, {"num_channels": 0},
+     {"num_channels": None, "threshold": -0.1}, {"relevance": "loud"}],
 )  # fmt: skip
 def test_options_out_of_range_are_refused(options: dict) -> None:
     with pytest.raises(OptionError):

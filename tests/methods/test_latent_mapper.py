@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import inspect
 import json
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -10,15 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from textmorph.axes import independent_axes, independent_effects, select_axes
-from textmorph.corpora.corpus import Corpus
 from textmorph.edits import Direction, Residual, apply_edits, load_edit
 from textmorph.errors import EditError, JobError, LatentError, OptionError, PromptError, SpaceError
 from textmorph.generators.stylegan2 import StyleGAN2
 from textmorph.jobs.run_folder import CONFIG, METRICS, SAMPLES, STATE, RunFolder
 from textmorph.latents import Latent
-from textmorph.methods.latent_mapper import LatentMapping
-from textmorph.prompts import BARE, text_shift
+from textmorph.methods.latent_mapper import LatentMapper
 
 from ..toys import ToyEmbedder, toy_generator, toy_identity, toy_image
 
@@ -43,9 +39,9 @@ def w_plus(generator: StyleGAN2) -> Latent:
 
 @pytest.fixture
 def train(generator: StyleGAN2, embedder: ToyEmbedder, w_plus: Latent) -> Any:
-    def train(method: LatentMapping | None = None, /, **given: Any) -> Residual:
-        options = {name: given.pop(name) for name in list(given) if name in {f.name for f in fields(LatentMapping)}}
-        method = method or LatentMapping(**{**SMALL, **options})
+    def train(method: LatentMapper | None = None, /, **given: Any) -> Residual:
+        options = {name: given.pop(name) for name in list(given) if name in {f.name for f in fields(LatentMapper)}}
+        method = method or LatentMapper(**{**SMALL, **options})
         usual = {"target": "red", "latents": w_plus, "identity_embedder": toy_identity()}
         return method.train(generator, embedder, **{**usual, **given})
 
@@ -64,22 +60,20 @@ def same(one: Residual, other: Residual) -> bool:
 
 
 def test_it_is_its_hyper_parameters():
-    assert LatentMapping.__dataclass_params__.frozen  # type: ignore[attr-defined]
-    assert all(field.kw_only for field in fields(LatentMapping))
-    method = LatentMapping.change_person(levels=["fine"])
-    assert LatentMapping(**json.loads(json.dumps(asdict(method)))) == method
-    documented = inspect.getdoc(LatentMapping) or ""
-    assert [field.name for field in fields(LatentMapping) if field.name not in documented] == []
+    assert LatentMapper.__dataclass_params__.frozen  # type: ignore[attr-defined]
+    assert all(field.kw_only for field in fields(LatentMapper))
+    method = LatentMapper.change_person(levels=["fine"])
+    assert LatentMapper(**json.loads(json.dumps(asdict(method)))) == method
 
 
 def test_the_defaults_are_the_papers():
-    method = LatentMapping()
+    method = LatentMapper()
     assert (method.clip, method.identity, method.latent_l2, method.factor) == (1.0, 0.1, 0.8, 0.1)
     assert (method.optimizer, method.learning_rate, method.batch_size, method.steps) == ("ranger", 0.5, 2, 50_000)
-    assert LatentMapping.keep_person() == method
-    trump = LatentMapping.change_person()
+    assert LatentMapper.keep_person() == method
+    trump = LatentMapper.change_person()
     assert (trump.identity, trump.latent_l2) == (0.0, 2.0)
-    photo = LatentMapping.resemble_photo()
+    photo = LatentMapper.resemble_photo()
     assert (photo.clip, photo.identity, photo.likeness) == (0.0, 0.0, 1.0)
 
 
@@ -107,7 +101,7 @@ def test_the_result_survives_its_file_and_combines_with_directions(
     assert torch.equal(again(w_plus, 1.2).value, edit(w_plus, 1.2).value)
     assert again.provenance == edit.provenance
     assert (again.provenance["method"], again.provenance["target"]) == ("mapper", "red")
-    assert LatentMapping(**again.provenance["options"]) == LatentMapping(**SMALL)
+    assert LatentMapper(**again.provenance["options"]) == LatentMapper(**SMALL)
     assert not any(parameter.requires_grad for parameter in edit.mapper.parameters())
     direction = Direction(torch.ones(generator.style_layout.num_channels), "s")
     assert apply_edits(generator, w_plus, [(direction, 1.0), (again, 0.5)]).space == "s"
@@ -117,7 +111,7 @@ def test_the_result_survives_its_file_and_combines_with_directions(
 
 
 def test_a_trained_mapper_moves_unseen_faces_towards_the_text(generator: StyleGAN2, embedder: ToyEmbedder):
-    method = LatentMapping(
+    method = LatentMapper(
         steps=60, batch_size=4, num_held_out=8, validate_every=20, optimizer="adam", latent_l2=0.05, identity=0.0
     )
     edit = method.train(generator, embedder, target="red", num_latents=60)
@@ -132,7 +126,7 @@ def test_a_trained_mapper_moves_unseen_faces_towards_the_text(generator: StyleGA
 def test_rows_of_the_levels_left_out_keep_every_bit(levels: tuple[str, ...]):
     generator = toy_generator(32)  # 8 rows: coarse and medium
     latent = generator.to_space(generator.sample(4, seed=5), "w+")
-    edit = LatentMapping(**SMALL, levels=levels, identity=0.0).train(
+    edit = LatentMapper(**SMALL, levels=levels, identity=0.0).train(
         generator, ToyEmbedder(), target="a cat", num_latents=6
     )
     moved = (edit(latent).value != latent.value).any(dim=2).any(dim=0)
@@ -181,7 +175,7 @@ def test_bfloat16_is_for_the_frozen_networks_alone(
             return super().embed_image(image)
 
     def losses(precision: str) -> list[float]:
-        method = LatentMapping(**SMALL | {"num_held_out": 6}, precision=precision)
+        method = LatentMapper(**SMALL | {"num_held_out": 6}, precision=precision)
         edit = method.train(
             generator, Watching(image_size=8, words={"red": RED}), target="red", latents=w_plus,
             identity_embedder=toy_identity(), run=tmp_path / precision,
@@ -203,12 +197,12 @@ def test_bfloat16_is_for_the_frozen_networks_alone(
     state = RunFolder(tmp_path / "bfloat16").load()
     assert state is not None
     assert {value.dtype for value in state.tensors.values() if value.is_floating_point()} == {torch.float32}
-    assert LatentMapping(**edits["bfloat16"].provenance["options"]).precision == "bfloat16"
+    assert LatentMapper(**edits["bfloat16"].provenance["options"]).precision == "bfloat16"
 
 
 def test_the_face_of_a_photo_can_take_the_place_of_the_text(generator: StyleGAN2, w_plus: Latent):
     identity, photo = toy_identity(), toy_image(8, seed=3)
-    method = LatentMapping.resemble_photo(
+    method = LatentMapper.resemble_photo(
         steps=60, batch_size=4, num_held_out=4, validate_every=20, optimizer="adam", latent_l2=0.01
     )
     edit = method.train(generator, ToyEmbedder(), photo=photo, identity_embedder=identity, latents=w_plus)
@@ -227,40 +221,13 @@ def test_the_directional_loss_asks_for_a_neutral_text_and_takes_it(train: Any):
     assert not same(edit, train())
 
 
-@pytest.mark.parametrize("architecture", ["levels", "single"])
-def test_a_head_start_is_the_step_that_a_corpus_suggests(
-    train: Any, generator: StyleGAN2, embedder: ToyEmbedder, w_plus: Latent, architecture: str
-):
-    corpus = Corpus.build(generator, embedder, num=60, seed=3)
-    still = {"learning_rate": 1e-9, "architecture": architecture, "levels": ("coarse",), "corpus": corpus}
-    moved = train(head_start=2.0, neutral="blue", sideways=0.1, **still)(w_plus)
-    step = (moved.value - w_plus.value)[:, :4]
-    axes, effects = independent_axes(generator), independent_effects(corpus, generator)
-    shift = text_shift(embedder, neutral="blue", target="red", templates=BARE)
-    expected = 2.0 * select_axes(effects, shift, num_axes=8) @ axes
-    torch.testing.assert_close(step, expected.expand_as(step), atol=1e-5, rtol=1e-4)
-    trained = train(head_start=2.0, **{**still, "learning_rate": 0.5, "steps": 8, "optimizer": "adam"})
-    change = (trained(w_plus).value - w_plus.value)[:, :4]
-    assert not torch.allclose(change[0], change[1])  # what is learnt is how faces differ
-    assert trained.provenance["corpus"] == corpus.fingerprint
-
-
-def test_what_changes_sideways_of_the_texts_has_a_price(train: Any, w_plus: Latent, tmp_path: Path):
-    with pytest.raises(OptionError, match="neutral"):
-        train(sideways=0.5)
-    train(sideways=0.5, neutral="blue", run=tmp_path / "run")
-    lines = RunFolder(tmp_path / "run").metrics()
-    assert all("sideways" in line or "held_out_sideways" in line for line in lines)
-
-
-@pytest.mark.parametrize("method", ["levels", "style", "directional", "bfloat16", "sideways"])
+@pytest.mark.parametrize("method", ["levels", "style", "directional", "bfloat16"])
 def test_broken_off_and_resumed_it_gives_the_same_bits(train: Any, tmp_path: Path, method: str):
     class Stop(Exception):
         pass
 
     options: dict[str, Any] = {"steps": 9, "neutral": "grey"}
     others = {"directional": {"clip_loss": "directional"}, "bfloat16": {"precision": "bfloat16"}}
-    others["sideways"] = {"sideways": 0.5}
     options |= others.get(method, {"architecture": method})
     whole = train(**options)
 
@@ -288,13 +255,13 @@ def test_a_run_folder_tells_what_was_done(train: Any, tmp_path: Path):
     assert names == {CONFIG, METRICS, STATE, SAMPLES, "mapper.safetensors"}
     told = json.loads((tmp_path / "run" / CONFIG).read_text())
     assert told["target"] == "red"
-    assert LatentMapping(**told["options"]) == LatentMapping(**SMALL)
+    assert LatentMapper(**told["options"]) == LatentMapper(**SMALL)
     assert sorted(path.name for path in (tmp_path / "run" / SAMPLES).iterdir()) == [
         "000000.png", "000002.png", "000004.png"
     ]  # fmt: skip
 
 
-def test_a_run_of_another_wish_is_not_continued(train: Any, tmp_path: Path, generator: StyleGAN2):
+def test_a_run_of_another_text_is_not_continued(train: Any, tmp_path: Path, generator: StyleGAN2):
     run = tmp_path / "run"
     train(run=run)
     with pytest.raises(JobError, match="resume"):
@@ -320,7 +287,6 @@ def test_it_stops_early_on_held_out_latents(train: Any):
         ({"target": None}, OptionError, "target"),
         ({"identity_embedder": None}, OptionError, "identity_embedder"),
         ({"likeness": 1.0}, OptionError, "photo"),
-        ({"head_start": 1.0}, OptionError, "corpus"),
         ({"target": "  "}, PromptError, "empty"),
         ({"clip_loss": "directional", "neutral": "Red"}, PromptError, "differ"),
         ({"num_held_out": 11}, OptionError, "too few"),
@@ -341,10 +307,8 @@ def test_what_cannot_be_trained_is_refused(train: Any, options: dict[str, Any], 
         {"architecture": "both"}, {"levels": ()}, {"norm": "no"}, {"clip": 0.0}, {"identity": -1.0}, {"steps": 0},
         {"optimizer": "sgd"}, {"clip_loss": "huge"}, {"learning_rate": 0.0}, {"rampup": 2.0}, {"patience": 0},
         {"seed": -1}, {"factor": 0.0}, {"chunk_size": 0}, {"latent_l2": float("nan")}, {"precision": "float16"},
-        {"sideways": -1.0}, {"head_start": -1.0}, {"head_start": 1.0, "architecture": "style"},
-        {"sideways": 1.0, "clip": 0.0, "likeness": 1.0},
     ],
 )  # fmt: skip
 def test_an_option_out_of_range_is_refused(options: dict[str, Any]):
     with pytest.raises(OptionError):
-        LatentMapping(**options)
+        LatentMapper(**options)

@@ -101,19 +101,6 @@ def test_an_ensemble_query_averages_over_templates(embedder: ToyEmbedder, corpus
     torch.testing.assert_close(positives.scores, (corpus.embeddings @ query).topk(10).values)
 
 
-def test_the_direction_is_the_banks_for_the_normal(
-    generator: StyleGAN2, embedder: ToyEmbedder, bank: ChannelBank, corpus: Corpus
-) -> None:
-    method = SvmDirection(**TEN, num_channels=6)
-    edit = method.find(generator, embedder, target="a cat", corpus=corpus, bank=bank)
-    positives, negatives = method.retrieve(embedder, target="a cat", corpus=corpus)
-    normal = svm_normal(corpus.embeddings[positives.rows], corpus.embeddings[negatives.rows])
-    assert torch.equal(edit.vector, bank.direction(normal, generator.style_layout, num_channels=6))
-    assert edit.provenance["method"] == "svm"
-    assert edit.provenance["corpus"] == corpus.fingerprint
-    assert SvmDirection(**edit.provenance["options"]) == method
-
-
 def test_a_corpus_too_small_or_of_another_embedder_is_refused(
     generator: StyleGAN2, embedder: ToyEmbedder, bank: ChannelBank, corpus: Corpus
 ) -> None:
@@ -125,7 +112,13 @@ def test_a_corpus_too_small_or_of_another_embedder_is_refused(
 
 @pytest.mark.parametrize(
     "options",
-    [{"regularization": 0}, {"num_positives": 0}, {"negatives": "none"}, {"query": "loud"}, {"threshold": 0.1}],
+    [
+        {"regularization": 0},
+        {"num_positives": 0},
+        {"negatives": "none"},
+        {"query": "loud"},
+        {"num_channels": 5, "threshold": 0.1},
+    ],
 )
 def test_options_out_of_range_are_refused(options: dict) -> None:
     with pytest.raises(OptionError):

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
@@ -60,36 +60,44 @@ class ChannelBank:
         if not fits or self.channels.min() < 0 or self.channels.max() >= total:
             raise CheckpointMismatchError("the parts of this channel bank do not fit each other")
 
-    def direction(
-        self,
-        shift: Tensor,
-        layout: StyleLayout,
-        *,
-        num_channels: int | None = None,
-        threshold: float | None = None,
-        relevance: Relevance = "cosine",
-        max_resolution: int | None = 128,
-        to_rgb: bool = False,
-    ) -> Tensor:
-        """Turn a shift in embedding space into a direction in style space, [C]; see `select_channels`.
+    def relevance(self, shift: Tensor, kind: Relevance = "cosine") -> Tensor:
+        """How far each channel moves pictures along a shift in embedding space, [P]: Δi_c · Δt of the paper.
 
         Args:
             shift: unit vector, [D].
-            layout: of the bank's generator.
-            num_channels, threshold: how many channels, or which, are kept: give one of the two.
-            relevance: `cosine`, or `consistent`: the cosine times the channel's consistency, the mean of the
+            kind: `cosine`, or `consistent`: the cosine times the channel's consistency, which is the mean of the
                 paper's text before its code normalises it.
-            max_resolution, to_rgb: layers that may be edited, see `StyleLayout.mask`.
 
         Raises:
-            EmptyDirectionError: no channel is relevant enough.
-            BankMismatchError: the bank lacks some of the layers, or does not fit the layout or the shift.
+            BankMismatchError: the shift has another length.
         """
-        check_selection(num_channels=num_channels, threshold=threshold, relevance=relevance)
-        if layout.num_channels != len(self.channel_std) or shift.shape != self.effects.shape[1:]:
+        if shift.shape != self.effects.shape[1:]:
             raise BankMismatchError(
-                f"this bank is for {len(self.channel_std)} style channels and embeddings of length "
-                f"{self.effects.shape[1]}, not for {layout.num_channels} and {list(shift.shape)}"
+                f"this bank is for embeddings of length {self.effects.shape[1]}, not for a shift {list(shift.shape)}"
+            )
+        relevance = self.effects.to(shift) @ shift
+        return relevance * self.consistency.to(shift) if kind == "consistent" else relevance
+
+    @property
+    def std(self) -> Tensor:
+        """Standard deviation of its own channels, [P]."""
+        return self.channel_std[self.channels]
+
+    def scatter(self, step: Tensor) -> Tensor:
+        """A step of its own channels [P] → a step of all style channels [C], zero for the others."""
+        full = step.new_zeros(len(self.channel_std))
+        full[self.channels.to(step.device)] = step
+        return full
+
+    def within(self, layout: StyleLayout, *, max_resolution: int | None = 128, to_rgb: bool = False) -> ChannelBank:
+        """The bank of some layers alone, see `StyleLayout.mask`.
+
+        Raises:
+            BankMismatchError: it lacks some of their channels, or is for another generator.
+        """
+        if layout.num_channels != len(self.channel_std):
+            raise BankMismatchError(
+                f"this bank is for {len(self.channel_std)} style channels, and the generator has {layout.num_channels}"
             )
         allowed = layout.mask(to_rgb=to_rgb, max_resolution=max_resolution)
         channels = self.channels.cpu()
@@ -99,18 +107,12 @@ class ChannelBank:
             raise BankMismatchError(
                 f"this bank lacks {lacking} of the chosen style channels; build one with "
                 f"max_resolution={max_resolution}, to_rgb={to_rgb} (textmorph bank build {flags} --overwrite), or "
-                f"choose layers that it has{' (--no-to-rgb)' if to_rgb else ''}"
+                f"choose layers that it has{' (to_rgb=False)' if to_rgb else ''}"
             )
-        probed = allowed[channels].nonzero().flatten()  # [P'], rows of the bank
-        std = self.channel_std[channels[probed]].to(shift)
-        consistency = self.consistency[probed].to(shift) if relevance == "consistent" else None
-        selected = select_channels(
-            self.effects[probed].to(shift), shift, std, num_channels=num_channels, threshold=threshold,
-            consistency=consistency,
-        )  # fmt: skip
-        direction = shift.new_zeros(layout.num_channels)
-        direction[channels[probed].to(shift.device)] = selected
-        return direction
+        rows = allowed[channels].nonzero().flatten().to(self.channels.device)
+        return replace(
+            self, effects=self.effects[rows], consistency=self.consistency[rows], channels=self.channels[rows]
+        )
 
     def covers(self, mask: Tensor) -> bool:
         """Whether it knows every style channel of a mask [C]."""
@@ -162,43 +164,19 @@ class ChannelBank:
         return ChannelBank(**parts, info=dict(checkpoint.config))
 
 
-def select_channels(
-    effects: Tensor,
-    shift: Tensor,
-    channel_std: Tensor,
-    *,
-    num_channels: int | None = None,
-    threshold: float | None = None,
-    consistency: Tensor | None = None,
-) -> Tensor:
-    """Turn a shift in embedding space into a direction over the probed channels.
+def select_channels(relevance: Tensor, *, num_channels: int | None = None, threshold: float | None = None) -> Tensor:
+    """The relevance of the channels that are kept, the largest made 1, and 0 for the others, [P] → [P].
 
     Args:
-        effects: effect of each probed channel, unit rows, [P, D].
-        shift: unit vector, [D]: target minus neutral text, or the normal of a hyperplane.
-        channel_std: standard deviation of each probed channel over random samples, [P].
+        relevance: of each channel, [P].
         num_channels: k, keeps this many channels of largest |relevance|, or all that move if they are fewer.
         threshold: beta of the paper; channels with a smaller |relevance| are dropped. In [0, 1].
-        consistency: of each channel, [P]; multiplies the relevance, which is the cosine without it.
-
-    Returns:
-        [P]: at strength 1 the most relevant channel moves by its standard deviation, the others by less.
 
     Raises:
         EmptyDirectionError: no channel is left.
 
     Source: Patashnik et al. 2021, arXiv:2103.17249, Sec. 6. The reference code divides by zero where we raise.
     """
-    relevance = effects @ shift  # [P]
-    if consistency is not None:
-        relevance = relevance * consistency
-    return select_relevant(relevance, channel_std, num_channels=num_channels, threshold=threshold)
-
-
-def select_relevant(
-    relevance: Tensor, channel_std: Tensor, *, num_channels: int | None = None, threshold: float | None = None
-) -> Tensor:
-    """Turn the relevance of each probed channel [P] into a direction over them [P]; see `select_channels`."""
     size = relevance.abs()
     if threshold is not None:
         kept = size >= threshold
@@ -206,29 +184,27 @@ def select_relevant(
         order = size.argsort(descending=True, stable=True)
         kept = torch.zeros_like(size, dtype=torch.bool)
         kept[order[:num_channels]] = True
-    largest = float(size.max()) if size.numel() else 0.0
+    largest = float(size.max())
     if not kept.any() or largest == 0:
         raise EmptyDirectionError(
             f"no style channel is relevant enough: the largest relevance is {largest:.4f}"
             + (f", below the threshold of {threshold:g}; lower it, or choose a number of channels" if threshold else "")
         )
-    return torch.where(kept, relevance / largest, 0) * channel_std
+    return torch.where(kept, relevance / largest, 0)
 
 
-def check_selection(*, num_channels: int | None, threshold: float | None, relevance: str = "cosine") -> None:
-    """Check the options by which channels are selected.
+def check_selection(*, num_channels: int | None, threshold: float | None) -> None:
+    """Check how channels are selected.
 
     Raises:
         OptionError: not exactly one of num_channels and threshold, or a value out of range.
     """
     if (num_channels is None) == (threshold is None):
         raise OptionError("give one of num_channels and threshold, and None for the other")
-    if num_channels is not None and (isinstance(num_channels, bool) or num_channels < 1):
+    if num_channels is not None and num_channels < 1:
         raise OptionError(f"num_channels is 1 or more, not {num_channels}")
     if threshold is not None and not 0 <= threshold <= 1:
         raise OptionError(f"threshold is a cosine from 0 to 1, not {threshold}")
-    if relevance not in get_args(Relevance):
-        raise OptionError(f"relevance is 'cosine' or 'consistent', not {relevance!r}")
 
 
 def build_bank(
@@ -315,21 +291,9 @@ def join_bank(
     mask = generator.style_layout.mask(to_rgb=plan["to_rgb"], max_resolution=plan["max_resolution"])
     device = generator.mean_w.device
     effects, consistency = (torch.cat([part[name] for part in parts]).to(device) for name in _PARTS[:2])
-    info = {name: value for name, value in plan.items() if name not in ("layers", "shard_size")}
+    info = {"made_by": "differences"}
+    info |= {name: value for name, value in plan.items() if name not in ("layers", "shard_size")}
     if plan["tolerance"] is not None:
         info["mean_samples"] = float(torch.cat([part["samples"] for part in parts]).double().mean())
     # Clones leave inference mode, so that a bank may take part in gradients.
     return ChannelBank(effects, consistency, mask.nonzero().flatten().to(device), mean.clone(), std.clone(), info)
-
-
-_BANKS: dict[tuple[str, str], ChannelBank] = {}
-
-
-def remember(bank: ChannelBank) -> None:
-    """Keep a bank for this process, so that `recall` finds it by its networks."""
-    _BANKS[bank.info["generator"], bank.info["embedder"]] = bank
-
-
-def recall(generator: Generator, embedder: Embedder) -> ChannelBank | None:
-    """The bank of these two networks, if this process has built or loaded one."""
-    return _BANKS.get((fingerprint(generator), fingerprint(embedder)))

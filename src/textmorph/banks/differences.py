@@ -236,29 +236,6 @@ class Prober:
             "samples": used.cpu().clone(),
         }
 
-    @torch.inference_mode()
-    def differences(self, channels: Tensor, num_samples: int, *, first: int = 0) -> Tensor:
-        """Unit differences of channels of one layer at the samples `first` to `num_samples` (exclusive), [G, n, D].
-
-        Each channel is drawn by itself, so that its bits do not depend on the others; they share the way to the layer.
-        """
-        turns = self._turns(self.styles[first:num_samples])
-        layer = self._layer(channels)
-        out = []
-        for part in turns:
-            paused = self._pause(part, layer)
-            out.append(torch.cat([self._differences(part, paused, channel) for channel in torch.split(channels, 1)]))
-        return torch.cat(out, dim=1).clone()
-
-    def by_layer(self, channels: Tensor) -> list[Tensor]:
-        """Channels by flat index, in the order of the network [G], a part for each layer that has any."""
-        layout = self.generator.style_layout
-        layers = torch.bucketize(channels, channels.new_tensor(layout.offsets), right=True)
-        return [channels[layers == layer] for layer in range(1, len(layout.widths) + 1) if (layers == layer).any()]
-
-    def _turns(self, styles: Tensor) -> tuple[Tensor, ...]:
-        return torch.split(styles, max(1, self.plan["batch_size"] // 2))
-
     def _layer(self, channels: Tensor) -> int:
         layout = self.generator.style_layout
         layer = bisect.bisect_right(layout.offsets, int(channels.min())) - 1
@@ -348,18 +325,6 @@ def angle_error(mean: Tensor, num: Tensor) -> Tensor:
 def true_square(square: Tensor, num: Tensor | int) -> Tensor:
     """Squared length of the true mean of unit vectors, from that of the mean of n of them; 0 to 1."""
     return ((num * square - 1) / (torch.as_tensor(num) - 1).clamp_min(1)).clamp(0, 1)
-
-
-def rounding(plan: Mapping[str, Any]) -> float:
-    """Effect of one deviation that differences in the precision of a plan cannot tell from nothing.
-
-    A coordinate of a unit embedding is rounded by a few tenths of float32's epsilon; the difference spans twice the
-    magnitude. Of what a generator in shorter numbers rounds, a picture has about a quarter left (docs/banks.md). A
-    gradient sees far smaller effects, and would rank channels by them that a bank cannot know.
-    """
-    short, magnitude = PRECISIONS.get(plan["autocast"]), float(plan["magnitude"])
-    epsilon = torch.finfo(torch.float32).eps if short is None else torch.finfo(short).eps / 4
-    return epsilon / (8 * magnitude)
 
 
 def style_statistics(

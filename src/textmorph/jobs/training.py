@@ -19,7 +19,7 @@ Loss = Callable[[Tensor], dict[str, Tensor]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class Schedule:
     """How long to train, on what, and when to look.
 
     Args:
@@ -29,7 +29,7 @@ class Plan:
         batch_size: rows of one step.
         chunk_size: rows that go through the networks at once; None takes the batch. Halved where a GPU's memory is
             too small, and the gradients of the chunks added up.
-        schedule: step → learning rate.
+        learning_rate: step → learning rate.
         validate_every: steps between two looks at the held-out rows.
         patience: stop after so many steps without gain on them; None takes all steps.
         seed: of the shuffling.
@@ -41,7 +41,7 @@ class Plan:
     num_held_out: int
     steps: int
     batch_size: int
-    schedule: Callable[[int], float]
+    learning_rate: Callable[[int], float]
     validate_every: int
     chunk_size: int | None = None
     patience: int | None = None
@@ -83,7 +83,7 @@ class Training:
     network: nn.Module
     loss: Loss
     optimizer: torch.optim.Optimizer
-    plan: Plan
+    schedule: Schedule
     memory: MutableMapping[str, Tensor] = field(default_factory=dict)
     look: Callable[[int], None] | None = None
     standing: Standing = field(default_factory=Standing)
@@ -93,13 +93,13 @@ class Training:
         """Train to the end; from the last state of the folder, where it has one.
 
         Raises:
-            OptionError: a plan that cannot be carried out.
+            OptionError: a schedule that cannot be carried out.
             EditError: the loss is no longer finite.
             JobError: the folder's state is damaged, or of another network.
         """
-        plan, standing = self.plan, self.standing
-        _check(plan)
-        standing.chunk_size = plan.chunk_size or plan.batch_size
+        schedule, standing = self.schedule, self.standing
+        _check(schedule)
+        standing.chunk_size = schedule.chunk_size or schedule.batch_size
         saved = folder.load() if folder else None
         if saved is not None:
             self._restore(saved)
@@ -111,25 +111,25 @@ class Training:
                 self._validate(folder)
             terms = self._step(self._batch(standing.step))
             standing.step += 1
-            if folder and standing.step % plan.log_every == 0:
-                folder.log(standing.step, learning_rate=plan.schedule(standing.step - 1), **terms)
-            last = standing.step == plan.steps
-            if last or standing.step % plan.validate_every == 0:
+            if folder and standing.step % schedule.log_every == 0:
+                folder.log(standing.step, learning_rate=schedule.learning_rate(standing.step - 1), **terms)
+            last = standing.step == schedule.steps
+            if last or standing.step % schedule.validate_every == 0:
                 self._validate(folder)
             stale = standing.step - standing.best_step
-            standing.finished = last or (plan.patience is not None and stale >= plan.patience)
-            if folder and (standing.finished or time.monotonic() - last_save >= plan.save_seconds):
+            standing.finished = last or (schedule.patience is not None and stale >= schedule.patience)
+            if folder and (standing.finished or time.monotonic() - last_save >= schedule.save_seconds):
                 folder.save(self._state())
                 last_save = time.monotonic()
             if progress:
-                progress(plan.steps if standing.finished else standing.step, plan.steps)
+                progress(schedule.steps if standing.finished else standing.step, schedule.steps)
         self.network.load_state_dict(self.best)
         return standing
 
     def _step(self, rows: Tensor) -> dict[str, float]:
         """One step of the optimiser; the mean of each term before it."""
         for group in self.optimizer.param_groups:
-            group["lr"] = self.plan.schedule(self.standing.step)
+            group["lr"] = self.schedule.learning_rate(self.standing.step)
         while True:
             try:
                 terms = self._gradients(rows)
@@ -159,8 +159,8 @@ class Training:
     @torch.no_grad()
     def _validate(self, folder: RunFolder | None) -> None:
         """Look at the held-out rows; keep the weights where they are the best so far."""
-        plan, standing = self.plan, self.standing
-        rows = torch.arange(plan.num_rows, plan.num_rows + plan.num_held_out)
+        schedule, standing = self.schedule, self.standing
+        rows = torch.arange(schedule.num_rows, schedule.num_rows + schedule.num_held_out)
         parts = [self.loss(chunk) for chunk in torch.split(rows, standing.chunk_size)]
         means = {name: float(torch.cat([part[name] for part in parts]).mean()) for name in parts[0]}
         if means["loss"] < standing.best_loss:
@@ -173,10 +173,10 @@ class Training:
 
     def _batch(self, step: int) -> Tensor:
         """Row numbers of a step; they depend on the seed and the step alone."""
-        plan = self.plan
-        epoch, place = divmod(step, plan.num_rows // plan.batch_size)
-        order = np.random.default_rng([plan.seed, epoch]).permutation(plan.num_rows)
-        return torch.from_numpy(order[place * plan.batch_size : (place + 1) * plan.batch_size])
+        schedule = self.schedule
+        epoch, place = divmod(step, schedule.num_rows // schedule.batch_size)
+        order = np.random.default_rng([schedule.seed, epoch]).permutation(schedule.num_rows)
+        return torch.from_numpy(order[place * schedule.batch_size : (place + 1) * schedule.batch_size])
 
     def _state(self) -> State:
         optimizer = {
@@ -219,15 +219,15 @@ class Training:
             raise JobError(f"the state of this run does not fit what is trained: {error}") from error
 
 
-def _check(plan: Plan) -> None:
-    if plan.steps < 1 or plan.batch_size < 1 or plan.validate_every < 1 or plan.log_every < 1:
+def _check(schedule: Schedule) -> None:
+    if schedule.steps < 1 or schedule.batch_size < 1 or schedule.validate_every < 1 or schedule.log_every < 1:
         raise OptionError("steps, batch_size, validate_every and log_every are 1 or more")
-    if plan.chunk_size is not None and plan.chunk_size < 1:
-        raise OptionError(f"chunk_size is 1 or more, not {plan.chunk_size}")
-    if plan.num_held_out < 1 or plan.num_rows < plan.batch_size:
+    if schedule.chunk_size is not None and schedule.chunk_size < 1:
+        raise OptionError(f"chunk_size is 1 or more, not {schedule.chunk_size}")
+    if schedule.num_held_out < 1 or schedule.num_rows < schedule.batch_size:
         raise OptionError(
-            f"{max(plan.num_rows, 0)} latents to train on and {plan.num_held_out} held out are too few for batches of "
-            f"{plan.batch_size}; give more latents"
+            f"{max(schedule.num_rows, 0)} latents to train on and {schedule.num_held_out} held out are too "
+            f"few for batches of {schedule.batch_size}; give more latents"
         )
 
 

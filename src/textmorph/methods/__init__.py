@@ -1,4 +1,4 @@
-"""Methods: one paper, one file. Each is a frozen dataclass of its hyper-parameters that finds an edit."""
+"""Methods: one paper, one file. Each is a frozen dataclass of its hyper-parameters, with one verb."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ METHODS = {
     "global": "textmorph.methods.global_direction:GlobalDirection",
     "svm": "textmorph.methods.svm_direction:SvmDirection",
     "optimize": "textmorph.methods.latent_optimization:LatentOptimization",
+    "mapper": "textmorph.methods.latent_mapper:LatentMapper",
 }
-"""Name on the command line → class, imported on use."""
+"""Name on the command line → class, imported on use. Its verb is the one of `find`, `train` and `paint` that it has."""
 
 
 def method_class(name: str) -> Any:

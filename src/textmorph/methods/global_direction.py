@@ -3,30 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Annotated
 
-from ..banks.bank import ChannelBank, Progress
-from ..edits import Direction, Residual
+from ..banks.bank import ChannelBank, Relevance, check_selection, select_channels
+from ..edits import Direction
+from ..fields import check_fields
+from ..hashing import fingerprint
 from ..prompts import check_prompt, text_shift
-from ..shift_method import ShiftMethod
 
 if TYPE_CHECKING:
-    from ..corpora.corpus import Corpus
     from ..embedders import TextEmbedder
     from ..generators import Generator
 
 
 @dataclass(frozen=True, kw_only=True)
-class GlobalDirection(ShiftMethod):
-    """Find the style channels that move images from what one text says to what another says.
+class GlobalDirection:
+    """Move the style channels that move pictures as the words do.
 
-    Fields of `ShiftMethod`.
+    The defaults are the paper's for faces. A threshold takes the place of the number of channels.
     """
 
-    @property
-    def unused(self) -> frozenset[str]:
-        return super().unused | (frozenset() if self.space == "w" else {"corpus"})
+    num_channels: Annotated[int | None, "Channels to move (the paper's k); 20 for faces, 100 for cars and cats."] = 20
+    threshold: Annotated[float | None, "Least |relevance| of a channel moved (the paper's beta), 0 to 1."] = None
+    relevance: Annotated[Relevance, "cosine, or consistent: also by how alike a channel always acts."] = "cosine"
+    max_resolution: Annotated[int | None, "Finest layers moved, in pixels; none moves all."] = 128
+    to_rgb: Annotated[bool, "Also move the layers that only add colour."] = False
+
+    def __post_init__(self) -> None:
+        check_fields(type(self), asdict(self))
+        if self.threshold is not None and self.num_channels == type(self).num_channels:
+            object.__setattr__(self, "num_channels", None)
+        check_selection(num_channels=self.num_channels, threshold=self.threshold)
+
+    def variants(self, num_channels: Sequence[int]) -> list[GlobalDirection]:
+        """The methods that automatic strength tries: one for each number of channels."""
+        return [self] if self.threshold is not None else [replace(self, num_channels=num) for num in num_channels]
 
     def find(
         self,
@@ -35,40 +47,38 @@ class GlobalDirection(ShiftMethod):
         *,
         target: str,
         neutral: str,
-        bank: ChannelBank | None = None,
-        corpus: Corpus | None = None,
+        bank: ChannelBank,
         templates: Sequence[str] | None = None,
-        truncation: float | None = None,
-        progress: Progress | None = None,
-    ) -> Direction | Residual:
+    ) -> Direction:
         """Find the direction from the neutral to the target text; a negative strength leads the other way.
-
-        With `towards="exemplars"` it is the way to where they lie, and a negative strength leads away from there.
 
         Args:
             target: what the picture should show.
             neutral: the same without what is new ("a person" for "a person with purple hair").
-            bank: channel bank of these two networks; None takes the one remembered, or does as the field `bank` says.
-            corpus: of generated pictures, embedded by this embedder; needed in w, and not looked at in s.
+            bank: channel bank of these two networks.
             templates: prompts are averaged over these; None takes CLIP's for ImageNet.
-            truncation: of the random latents that channels are measured at where there is no bank; None takes that of
-                `build_bank`.
-            progress: of the search for channels, or of the building of a bank.
+
+        Returns:
+            A direction in `s`: at strength 1 (the paper's alpha) the most relevant channel moves by one deviation.
 
         Raises:
             PromptError: a text that is empty or too long, or both mean the same.
-            EmptyDirectionError: no channel or axis is relevant enough, or the exemplars agree on nothing.
-            BankMismatchError: bank or corpus are for other networks or layers.
-            OptionError, InputError: in w: no corpus, one too small, or one that does not tell what the axes do.
+            EmptyDirectionError: no channel is relevant enough.
+            BankMismatchError: the bank is for other networks or layers.
         """
-        shift = text_shift(embedder, neutral=neutral, target=target, templates=templates)
-        about = {
-            "method": "global",
-            "target": check_prompt(target),
-            "neutral": check_prompt(neutral),
-            "templates": "imagenet" if templates is None else list(templates),
-        }
-        return self.lead(
-            shift, generator, embedder, corpus=corpus if self.space == "w" else None, bank=bank, truncation=truncation,
-            progress=progress, about=about,
+        bank.check(generator, embedder)
+        bank = bank.within(generator.style_layout, max_resolution=self.max_resolution, to_rgb=self.to_rgb)
+        shift = text_shift(embedder, neutral=neutral, target=target, templates=templates)  # Δt, [D]
+        relevance = bank.relevance(shift, self.relevance)  # Δi_c · Δt, [P]
+        kept = select_channels(relevance, num_channels=self.num_channels, threshold=self.threshold)  # [P]
+        step = kept * bank.std.to(kept)  # strength 1: one deviation
+        return Direction(
+            bank.scatter(step).to(generator.mean_w),
+            "s",
+            {
+                "method": "global", "options": asdict(self), "target": check_prompt(target),
+                "neutral": check_prompt(neutral), "templates": "imagenet" if templates is None else list(templates),
+                "bank": bank.info, "channels": int(step.count_nonzero()),
+                "generator": fingerprint(generator), "embedder": fingerprint(embedder),
+            },
         )  # fmt: skip

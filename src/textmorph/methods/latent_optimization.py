@@ -4,38 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import torch
 from torch import Tensor
 
-from ..augmentation import random_views
-from ..axes import independent_axes, principal_axes, suggested_step
 from ..canvases.latent import LatentCanvas
 from ..edits import Direction
-from ..errors import EmptyDirectionError, OptionError
-from ..exemplars import exemplar_pull
+from ..errors import OptionError
+from ..fields import check_fields
 from ..generators.resolution import render_resolution
 from ..hashing import fingerprint
 from ..latents import Latent
-from ..losses import clip_loss, identity_loss, latent_l2, sideways
+from ..losses import clip_loss, identity_loss, latent_l2, random_views
 from ..optimization import History, optimize, ramped_learning_rate
 from ..precision import Precision, check_precision, passes_in
-from ..prompts import BARE, check_prompt, text_embedding, text_shift
+from ..prompts import BARE, check_prompt, text_embedding
 
 if TYPE_CHECKING:
-    from ..corpora.corpus import Corpus
     from ..embedders import Embedder, TextEmbedder
     from ..generators import Generator
-
-NOISY = 0.75
-"""Share of the steps in which the latent noise fades."""
-_AXES = {"principal": principal_axes, "independent": independent_axes}
-_CHOICES = {
-    "space": ("w+", "s", "w"),
-    "axes": ("own", "principal", "independent"),
-    "second_moment": ("coordinate", "row"),
-}
 
 Preview = Callable[[int, Callable[[], Tensor], float], None]
 """Called with the step, a function that renders the image as it is then (full resolution), and the loss."""
@@ -46,86 +34,30 @@ class LatentOptimization:
     """Move a latent by gradient descent until CLIP sees the text in its image.
 
     The numbers are those of the published code. `keep_person` and `change_person` are its two ways of use.
-
-    Args:
-        steps: of Adam; the paper takes 200 to 300.
-        learning_rate: on the plateau.
-        rampup, rampdown: shares of the steps in which the learning rate rises and falls.
-        latent_l2: weight of the sum of squares of the change.
-        identity: weight of the identity loss; 0 needs no identity network.
-        sideways: weight of the squared change of the image's embedding at right angles to the shift from the neutral to
-            the target text, so that little else changes; 0 needs no neutral text.
-        space: `w+` or `s`; or `w`, one step for all rows of w+, which leaves less to find than w+ and stays nearer to
-            what the mapping network makes.
-        axes: that the steps are made along. `own`, those of the latent; in w and w+ also `principal` or `independent`
-            axes of w, each in units of its deviation (`axes.py`): `learning_rate`, `latent_l2` and
-            `latent_noise` count in these, and where w never varies no step leads.
-        head_start: length of a first step along independent or principal axes that a corpus suggests for the text, in
-            deviations (`suggested_step`): a wish far off, which no small step comes nearer to, is then found too. 0
-            starts at the latent itself.
-        num_exemplars: pictures of a corpus that show the text best. Where they agree to lie (`exemplars.py`) is another
-            start, and the search begins at the one with the smaller loss; 0, or pictures that agree on nothing, give
-            no second one.
-        shrinkage: after each step every coordinate goes back towards where the search began by this share of the
-            learning rate, so that only those leave it on which the loss insists; for axes along which a wish is granted
-            by few.
-        second_moment: what Adam divides the gradient by: an average for each `coordinate`, or one for each `row` of the
-            batch, so that what matters little to the loss moves little.
-        latent_noise: deviation of random steps that the latent is seen from, so that the search looks past its nearest
-            surroundings; it fades in three quarters of the steps (Karras et al. 2020, arXiv:1912.04958, App. D).
-        to_rgb: in s, also move the layers that only add colour; the published code does not.
-        resolution: of the image that CLIP sees; None takes the smallest that it does not have to enlarge.
-        precision: of the passes through the networks: `float32`, or `bfloat16`, which is faster. The latent, the losses
-            and Adam stay in float32.
-        patience: stop a picture's search when held-out views (random crops, which the loss never sees) have not come
-            closer to the text for this many steps, and return its best latent; None takes all steps, as the paper.
-        num_views: held-out views.
-        seed: of the held-out views and of the noise.
     """
 
-    steps: int = 300
-    learning_rate: float = 0.1
-    rampup: float = 0.05
-    rampdown: float = 0.25
-    latent_l2: float = 0.008
-    identity: float = 0.0
-    sideways: float = 0.0
-    space: Literal["w+", "s", "w"] = "w+"
-    axes: Literal["own", "principal", "independent"] = "own"
-    head_start: float = 0.0
-    num_exemplars: int = 0
-    shrinkage: float = 0.0
-    second_moment: Literal["coordinate", "row"] = "coordinate"
-    latent_noise: float = 0.0
-    to_rgb: bool = False
-    resolution: int | None = None
-    precision: Precision = "float32"
-    patience: int | None = None
-    num_views: int = 4
-    seed: int = 0
+    steps: Annotated[int, "Steps of Adam; the paper takes 200 to 300."] = 300
+    learning_rate: Annotated[float, "Learning rate on the plateau."] = 0.1
+    rampup: Annotated[float, "Share of the steps in which the learning rate rises."] = 0.05
+    rampdown: Annotated[float, "Share of the steps in which it falls."] = 0.25
+    latent_l2: Annotated[float, "Weight of the sum of squares of the change."] = 0.008
+    identity: Annotated[float, "Weight of the identity loss, e.g. 0.005; 0 needs no identity network."] = 0.0
+    space: Annotated[Literal["w+", "s"], "What is moved: w+, or s."] = "w+"
+    to_rgb: Annotated[bool, "In s, also move the layers that only add colour."] = False
+    resolution: Annotated[int | None, "Side of the image that CLIP sees; none: what it need not enlarge."] = None
+    precision: Annotated[Precision, "Of the passes through the networks: float32, or bfloat16, faster."] = "float32"
+    patience: Annotated[int | None, "Stop after so many steps without a gain on held-out views; none: never."] = None
+    num_views: Annotated[int, "Held-out views (random crops) for that."] = 4
+    seed: Annotated[int, "Of the held-out views."] = 0
 
     def __post_init__(self) -> None:
+        check_fields(type(self), asdict(self))
         if self.steps < 1 or not self.learning_rate > 0:
             raise OptionError(f"steps is 1 or more, learning_rate above 0, not {self.steps} and {self.learning_rate}")
         if not (0 <= self.rampup <= 1 and 0 <= self.rampdown <= 1):
             raise OptionError(f"rampup and rampdown are shares from 0 to 1, not {self.rampup} and {self.rampdown}")
-        weights = {
-            name: getattr(self, name) for name in ("latent_l2", "identity", "sideways", "latent_noise", "shrinkage")
-        }
-        if not all(weight >= 0 for weight in weights.values()):
-            raise OptionError(f"these are 0 or more: {weights}")
-        for name, allowed in _CHOICES.items():
-            if getattr(self, name) not in allowed:
-                raise OptionError(f"{name} is one of {', '.join(allowed)}, not {getattr(self, name)!r}")
-        if self.axes != "own" and self.space == "s":
-            raise OptionError(f"{self.axes} axes are those of w; in s leave axes out")
-        if (self.head_start or self.num_exemplars) and self.axes == "own":
-            raise OptionError(
-                "a head start is a step along principal or independent axes; choose axes, or head_start=0 and "
-                "num_exemplars=0"
-            )
-        if self.num_exemplars < 0 or self.num_exemplars == 1:
-            raise OptionError(f"num_exemplars is 0, or 2 or more, not {self.num_exemplars}")
+        if not (self.latent_l2 >= 0 and self.identity >= 0):
+            raise OptionError(f"weights are 0 or more, not {self.latent_l2} and {self.identity}")
         check_precision(self.precision)
         if (self.patience is not None and self.patience < 1) or self.num_views < 1:
             raise OptionError(f"patience and num_views are 1 or more, not {self.patience} and {self.num_views}")
@@ -140,14 +72,14 @@ class LatentOptimization:
         """For edits that make another person ("Beyonce", "a child"): identity does not count."""
         return cls(**{"identity": 0.0, **options})
 
+    def variants(self, num_channels: Sequence[int]) -> list[LatentOptimization]:
+        """The methods that automatic strength tries: this one."""
+        return [self]
+
     @property
     def unused(self) -> frozenset[str]:
         """Inputs of `find` that these values have no use for."""
-        needs = {
-            "neutral": self.sideways, "corpus": self.head_start or self.num_exemplars,
-            "identity_embedder": self.identity,
-        }  # fmt: skip
-        return frozenset(name for name, weight in needs.items() if not weight)
+        return frozenset() if self.identity else frozenset({"identity_embedder"})
 
     def find(
         self,
@@ -156,8 +88,6 @@ class LatentOptimization:
         *,
         target: str,
         latent: Latent,
-        neutral: str | None = None,
-        corpus: Corpus | None = None,
         identity_embedder: Embedder | None = None,
         templates: Sequence[str] | None = None,
         callback: Preview | None = None,
@@ -168,10 +98,7 @@ class LatentOptimization:
 
         Args:
             target: what the picture should show.
-            latent: where to start, [B, ...]; in any space up to `space`, also in w+ for w. Each row is optimised by
-                itself.
-            neutral: what the picture shows already; needed where `sideways` is above 0, and not looked at otherwise.
-            corpus: of generated pictures; needed where `head_start` or `num_exemplars` is above 0.
+            latent: where to start, [B, ...]; in any space up to `space`. Each row is optimised by itself.
             identity_embedder: needed where `identity` is above 0.
             templates: the text is averaged over these; None takes it as it is, as the paper.
             callback: for previews.
@@ -182,42 +109,33 @@ class LatentOptimization:
             A direction with one vector per row, the end minus the start: strength 1 is the result. In w+ or s.
 
         Raises:
-            OptionError: an identity loss without an identity network, `sideways` without a neutral text, a head start
-                without a corpus.
-            BankMismatchError, InputError: a corpus of another embedder or generator, or one without latents in w.
+            OptionError: an identity loss without an identity network.
             SpaceError: the latent is in s, and `space` is not.
-            PromptError: an empty or over-long text, or a neutral one that means the same.
+            PromptError: an empty or over-long text.
         """
         templates = BARE if templates is None else templates
         if self.identity and identity_embedder is None:
             raise OptionError("an identity loss needs an identity network; give identity_embedder, or identity=0")
-        if self.sideways and neutral is None:
-            raise OptionError("sideways is measured from a neutral text; give neutral, or sideways=0")
         viewers = [embedder, identity_embedder] if self.identity and identity_embedder is not None else [embedder]
         canvas = self._canvas(generator, latent, viewers)
         text = text_embedding(embedder, target, templates=templates)
-        shift = None
-        if self.sideways and neutral is not None:
-            shift = text_shift(embedder, neutral=neutral, target=target, templates=templates)
         with torch.no_grad():
-            before = self._seen_by(viewers, canvas) if self.identity or self.sideways else []
+            before = self._seen_by(viewers, canvas) if self.identity else []
 
         def loss(step: int) -> Tensor:
-            seen = self._seen_by(viewers, canvas, self._nudge(canvas, step))
-            loss = clip_loss(seen[0], text) + self.latent_l2 * latent_l2(canvas.moved)
-            if shift is not None:
-                loss = loss + self.sideways * sideways(seen[0] - before[0], shift)
-            for now, then in zip(seen[1:], before[1:], strict=True):
+            """D_CLIP(G(w), t) + λ_L2 ‖w − w_s‖² + λ_ID L_ID(w), [B]."""
+            seen = self._seen_by(viewers, canvas)
+            loss = clip_loss(seen[0], text) + self.latent_l2 * latent_l2(canvas.offset)
+            for now, then in zip(seen[1:], before[1:], strict=False):
                 loss = loss + self.identity * identity_loss(now, then)
-            return loss  # [B]
+            return loss
 
-        self._start(canvas, embedder, text, corpus, loss)
         offset, history = self._run(canvas, loss, embedder, text, callback, progress, stop)
         provenance = {
             "method": "optimize",
+            "whole": True,
             "options": asdict(self),
             "target": check_prompt(target),
-            "neutral": check_prompt(neutral) if self.sideways and neutral is not None else None,
             "templates": list(templates),
             "steps": history.steps,
             "loss": history.losses[-1] / len(latent),
@@ -225,28 +143,26 @@ class LatentOptimization:
             "generator": fingerprint(generator),
             "embedder": fingerprint(embedder),
             "identity_embedder": fingerprint(identity_embedder) if self.identity else None,
-            "corpus": corpus.fingerprint if "corpus" not in self.unused and corpus is not None else None,
         }
         return Direction(offset, canvas.start.space, provenance)
 
-    def paint(
+    def sample(
         self,
         generator: Generator,
         embedder: TextEmbedder,
         *,
         target: str,
         start: Latent | None = None,
-        corpus: Corpus | None = None,
         templates: Sequence[str] | None = None,
         callback: Preview | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> Latent:
-        """Generate from a text alone: CLIP's loss and no other, from the mean latent.
+        """Generate from a text alone: CLIP's loss and no other, from the mean latent (Sec. 4, free generation).
 
         Args:
             target: what the picture should show.
             start: other latents to start from, for other pictures of the same text; None for the mean.
-            corpus, templates, callback, progress: as in `find`.
+            templates, callback, progress: as in `find`.
 
         Returns:
             One latent per row of `start`, in w+ or s.
@@ -256,67 +172,25 @@ class LatentOptimization:
         text = text_embedding(embedder, target, templates=BARE if templates is None else templates)
 
         def loss(step: int) -> Tensor:
-            return clip_loss(self._seen_by([embedder], canvas, self._nudge(canvas, step))[0], text)
+            return clip_loss(self._seen_by([embedder], canvas)[0], text)
 
-        self._start(canvas, embedder, text, corpus, loss)
         offset, _ = self._run(canvas, loss, embedder, text, callback, progress)
         return canvas.start + offset
 
-    def _seen_by(self, viewers: Sequence[Embedder], canvas: LatentCanvas, nudge: Tensor | None = None) -> list[Tensor]:
+    def _seen_by(self, viewers: Sequence[Embedder], canvas: LatentCanvas) -> list[Tensor]:
         """What each viewer sees on the canvas now, [B, D]."""
-        if not viewers:
-            return []
-        with passes_in(self.precision, canvas.offset.device):
-            image = canvas(nudge)
+        with passes_in(self.precision, canvas.step.device):
+            image = canvas()
             rows = [viewer.embed_image(image) for viewer in viewers]
-        return [row.to(canvas.offset) for row in rows]
+        return [row.to(canvas.step) for row in rows]
 
     def _canvas(self, generator: Generator, latent: Latent, viewers: Sequence[object]) -> LatentCanvas:
-        start = generator.to_space(latent, "s" if self.space == "s" else "w+")
         return LatentCanvas(
             generator,
-            start,
+            generator.to_space(latent, self.space),
             resolution=self.resolution or render_resolution(generator, *viewers),
             mask=generator.style_layout.mask(to_rgb=self.to_rgb) if self.space == "s" else None,
-            axes=_AXES[self.axes](generator) if self.axes != "own" else None,
-            shared=self.space == "w",
         )
-
-    @torch.no_grad()
-    def _start(
-        self,
-        canvas: LatentCanvas,
-        embedder: TextEmbedder,
-        text: Tensor,
-        corpus: Corpus | None,
-        loss: Callable[[int], Tensor],
-    ) -> None:
-        """Take the head start, the better for each picture where there are two."""
-        if canvas.axes is None or not (self.head_start or self.num_exemplars):
-            return
-        if corpus is None:
-            raise OptionError("a head start is suggested by a corpus; give corpus, or head_start=0 and num_exemplars=0")
-        corpus.check(embedder)
-        if self.head_start:
-            canvas.base += self.head_start * suggested_step(corpus, canvas.generator, canvas.axes, text)
-        if self.num_exemplars:
-            try:
-                pull = exemplar_pull(corpus, canvas.generator, text, num_exemplars=self.num_exemplars)
-            except EmptyDirectionError:  # they agree on nothing: there is no second start
-                return
-            first, before = canvas.base.clone(), loss(0)
-            way = pull(canvas.start.value) @ torch.linalg.pinv(canvas.axes)  # [B, L, P]
-            canvas.base.copy_(way.mean(dim=1, keepdim=True) if self.space == "w" else way)
-            better = (loss(0) < before).view(-1, *[1] * (first.ndim - 1))
-            canvas.base.copy_(torch.where(better, canvas.base, first))
-
-    def _nudge(self, canvas: LatentCanvas, step: int) -> Tensor | None:
-        """The noise of a step, the same for every row of the batch; None without."""
-        scale = self.latent_noise * max(0.0, 1 - step / (NOISY * self.steps)) ** 2
-        if not scale:
-            return None
-        random = torch.Generator().manual_seed(self.seed * 100_003 + step)
-        return (torch.randn(canvas.coordinates.shape[1:], generator=random) * scale).to(canvas.coordinates)
 
     def _run(
         self,
@@ -350,7 +224,7 @@ class LatentOptimization:
 
         history = optimize(
             canvas.parameters(), loss, steps=self.steps, learning_rate=self.learning_rate, schedule=schedule,
-            second_moment=self.second_moment, shrinkage=self.shrinkage, callback=report, stop=ends,
+            callback=report, stop=ends,
         )  # fmt: skip
         return (canvas.offset.detach().clone() if held_out is None else held_out.best), history
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..banks.bank import ChannelBank, Progress
+from ..banks.bank import ChannelBank, Relevance, check_selection, select_channels
 from ..corpora.corpus import Corpus, Matches
-from ..edits import Direction, Residual
+from ..edits import Direction
 from ..errors import EditError, OptionError
+from ..fields import check_fields
+from ..hashing import fingerprint
 from ..prompts import BARE, check_prompt, text_embedding
-from ..shift_method import ShiftMethod
 
 if TYPE_CHECKING:
     from ..embedders import TextEmbedder
@@ -23,34 +24,34 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SvmDirection(ShiftMethod):
-    """Find the style channels that move images from those unlike a text to those like it. No neutral text is needed.
+class SvmDirection:
+    """Move the style channels that lead from pictures unlike a text to pictures like it. No neutral text is needed."""
 
-    Fields of `ShiftMethod`, and these.
-
-    Args:
-        regularization: C of the soft-margin SVM; the paper leaves it open, 1 is scikit-learn's.
-        num_positives, num_negatives: images retrieved from the corpus, 100 each in the paper.
-        negatives: `farthest` from the text, as we read the paper, or `random` others.
-        query: `plain`, the text as it is, or `ensemble`, averaged over templates.
-        seed: of random negatives.
-    """
-
-    regularization: float = 1.0
-    num_positives: int = 100
-    num_negatives: int = 100
-    negatives: Literal["farthest", "random"] = "farthest"
-    query: Literal["plain", "ensemble"] = "plain"
-    seed: int = 0
+    num_channels: Annotated[int | None, "Channels to move (the paper's k)."] = 20
+    threshold: Annotated[float | None, "Least |relevance| of a channel moved (the paper's beta), 0 to 1."] = None
+    relevance: Annotated[Relevance, "cosine, or consistent: also by how alike a channel always acts."] = "cosine"
+    max_resolution: Annotated[int | None, "Finest layers moved, in pixels; none moves all."] = 128
+    to_rgb: Annotated[bool, "Also move the layers that only add colour."] = False
+    regularization: Annotated[float, "C of the soft-margin SVM; the paper leaves it open, 1 is scikit-learn's."] = 1.0
+    num_positives: Annotated[int, "Pictures retrieved for the text."] = 100
+    num_negatives: Annotated[int, "Pictures retrieved against it."] = 100
+    negatives: Annotated[Literal["farthest", "random"], "farthest from the text, or random others."] = "farthest"
+    query: Annotated[Literal["plain", "ensemble"], "plain, the text as it is, or ensemble, over templates."] = "plain"
+    seed: Annotated[int, "Of random negatives."] = 0
 
     def __post_init__(self) -> None:
-        super().__post_init__()
+        check_fields(type(self), asdict(self))
+        if self.threshold is not None and self.num_channels == type(self).num_channels:
+            object.__setattr__(self, "num_channels", None)
+        check_selection(num_channels=self.num_channels, threshold=self.threshold)
         if not self.regularization > 0:
             raise OptionError(f"regularization is above 0, not {self.regularization}")
         if self.num_positives < 1 or self.num_negatives < 1:
             raise OptionError(f"1 or more of each are retrieved, not {self.num_positives} and {self.num_negatives}")
-        if self.negatives not in ("farthest", "random") or self.query not in ("plain", "ensemble"):
-            raise OptionError("negatives is 'farthest' or 'random', and query 'plain' or 'ensemble'")
+
+    def variants(self, num_channels: Sequence[int]) -> list[SvmDirection]:
+        """The methods that automatic strength tries: one for each number of channels."""
+        return [self] if self.threshold is not None else [replace(self, num_channels=num) for num in num_channels]
 
     def find(
         self,
@@ -59,37 +60,44 @@ class SvmDirection(ShiftMethod):
         *,
         target: str,
         corpus: Corpus,
-        bank: ChannelBank | None = None,
+        bank: ChannelBank,
         templates: Sequence[str] | None = None,
-        truncation: float | None = None,
-        progress: Progress | None = None,
-    ) -> Direction | Residual:
-        """Find the direction towards the target text, or with `towards="exemplars"` the way to where they lie.
+    ) -> Direction:
+        """Find the direction towards the target text.
 
         Args:
             target: what the picture should show.
-            corpus: images embedded by this embedder.
-            bank: channel bank of these two networks; None takes the one remembered, or does as the field `bank` says.
+            corpus: pictures embedded by this embedder.
+            bank: channel bank of these two networks.
             templates: for `query="ensemble"`; None takes CLIP's for ImageNet.
-            truncation: of the random latents that channels are measured at where there is no bank; None takes that of
-                `build_bank`.
-            progress: of the search for channels, or of the building of a bank.
+
+        Returns:
+            A direction in `s`: at strength 1 (the paper's alpha) the most relevant channel moves by one deviation.
 
         Raises:
             PromptError: an empty or over-long text.
-            EmptyDirectionError: no channel or axis is relevant enough, or the exemplars agree on nothing.
+            EmptyDirectionError: no channel is relevant enough.
             BankMismatchError: bank or corpus are for other networks or layers.
             OptionError: the corpus is too small.
-            InputError: in w, the corpus does not tell what the axes do.
         """
+        bank.check(generator, embedder)
+        bank = bank.within(generator.style_layout, max_resolution=self.max_resolution, to_rgb=self.to_rgb)
         positives, negatives = self.retrieve(embedder, target=target, corpus=corpus, templates=templates)
         normal = svm_normal(
             corpus.embedding(positives.rows), corpus.embedding(negatives.rows), regularization=self.regularization
-        )
-        about = {"method": "svm", "target": check_prompt(target), "templates": self._templates_named(templates)}
-        return self.lead(
-            normal.to(generator.mean_w), generator, embedder, corpus=corpus, bank=bank, truncation=truncation,
-            progress=progress, about=about,
+        )  # [D]; stands in for Δt
+        relevance = bank.relevance(normal.to(generator.mean_w), self.relevance)  # [P]
+        kept = select_channels(relevance, num_channels=self.num_channels, threshold=self.threshold)  # [P]
+        step = kept * bank.std.to(kept)  # strength 1: one deviation
+        return Direction(
+            bank.scatter(step).to(generator.mean_w),
+            "s",
+            {
+                "method": "svm", "options": asdict(self), "target": check_prompt(target),
+                "templates": self._templates_named(templates), "bank": bank.info, "corpus": corpus.fingerprint,
+                "channels": int(step.count_nonzero()),
+                "generator": fingerprint(generator), "embedder": fingerprint(embedder),
+            },
         )  # fmt: skip
 
     def retrieve(

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from textmorph.ranger import Ranger
+from textmorph.optimization import Ranger
 
 
 def by_hand(start: Tensor, gradients: list[Tensor], *, lr: float, k: int = 6, alpha: float = 0.5) -> Tensor:
