@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from textmorph.editing.wishes import make_wish
 
 from textmorph import axes, exemplars, read_image
 from textmorph.axes import usual_range
@@ -20,7 +21,6 @@ from textmorph.editing.editor import Editor
 from textmorph.editing.grids import grid, replay, sample, sweep
 from textmorph.editing.record import read_record, tensor_sha256
 from textmorph.editing.strength import SCALES
-from textmorph.editing.wishes import make_wish
 from textmorph.errors import (
     BankMismatchError,
     DomainError,

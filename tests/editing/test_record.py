@@ -80,6 +80,12 @@ def test_a_damaged_record_is_refused(tmp_path: Path, text: str) -> None:
         records.read_record(tmp_path / "a.mp4")
 
 
+def test_a_record_of_an_earlier_format_is_refused_with_both_numbers(tmp_path: Path) -> None:
+    records.write_picture(toy_image(16), tmp_path / "a.png", {**RECORD, "format": 1})
+    with pytest.raises(InputError, match=r"has format 1, and this version .* reads format 2 alone"):
+        records.read_record(tmp_path / "a.png")
+
+
 def test_a_picture_without_a_record_says_where_records_are(tmp_path: Path) -> None:
     from textmorph.images import write_image
 

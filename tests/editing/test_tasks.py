@@ -39,8 +39,12 @@ def domain(tmp_path_factory: pytest.TempPathFactory) -> Domain:
 @pytest.fixture
 def elsewhere() -> None:
     """Let the shards load what they need, as in a process that has loaded nothing."""
-    textmorph.editing.tasks._LOADED.clear()
-    textmorph.editing.tasks._prober.cache_clear()
+    forget()
+
+
+def forget() -> None:
+    held = textmorph.editing.tasks._HELD
+    held.key = held.editor = held.plan = held.prober = None
 
 
 def test_shards_load_for_themselves_what_this_process_has_loaded(domain: Domain, request: pytest.FixtureRequest):
@@ -49,8 +53,7 @@ def test_shards_load_for_themselves_what_this_process_has_loaded(domain: Domain,
     for job, shard in ((bank, textmorph.editing.tasks.bank_shard), (corpus, textmorph.editing.tasks.corpus_shard)):
         remember(Editor(domain))
         here = shard(**job.arguments(0))
-        textmorph.editing.tasks._LOADED.clear()
-        textmorph.editing.tasks._prober.cache_clear()
+        forget()
         assert shard(**job.arguments(0)) == here
         assert load(here)
         assert sum(job.amounts or []) == (len(domain.bank.channels) if job is bank else 5)  # type: ignore[union-attr]
@@ -70,10 +73,10 @@ def test_photos_are_edited_each_for_itself(
 ):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))  # a killed worker could not tidy it
     editor = Editor(domain)
-    request = {"prompt": "a person with purple hair", "strength": 2.0, "num_channels": 8}
+    requests = editor.check("a person with purple hair", strength=2.0, values={"num_channels": 8})
     write_image(toy_image(20), tmp_path / "good.png")
     (tmp_path / "bad.png").write_bytes(b"no picture")
-    common = edit_arguments(editor, request, editor.plan(**request), before_after=True)
+    common = edit_arguments(editor, requests, before_after=True)
     photos = [str(tmp_path / name) for name in ("bad.png", "good.png")]
     (error, nothing), (record, files) = edited_photos(textmorph.editing.tasks.edit_shard(**common, photos=photos))
     assert isinstance(error, ImageError)
@@ -81,7 +84,7 @@ def test_photos_are_edited_each_for_itself(
     assert sorted(files) == ["before-after.png", "picture.png"]
     (tmp_path / "edited.png").write_bytes(files["picture.png"])
     assert read_record(tmp_path / "edited.png") == record
-    editor.edit(photos[1], **request).save(tmp_path / "alone.png")
+    editor.edit(photos[1], requests).save(tmp_path / "alone.png")
     assert (tmp_path / "alone.png").read_bytes() == files["picture.png"]
     with pytest.raises(DomainError, match="another"):
         textmorph.editing.tasks.edit_shard(
@@ -93,8 +96,12 @@ def test_photos_are_edited_each_for_itself(
     ("entries", "options", "expected"),
     [
         ({}, {}, (0.7, False)),
-        ({"truncation": 0.9, "to_rgb": True}, {}, (0.9, True)),
-        ({"truncation": 0.9, "to_rgb": True}, {"truncation": 0.0, "to_rgb": False}, (0.0, False)),
+        ({"truncation": 0.9, "tables": {"svm": {"to_rgb": True}}}, {}, (0.9, True)),
+        (
+            {"truncation": 0.9, "tables": {"global": {"to_rgb": True}}},
+            {"truncation": 0.0, "to_rgb": False},
+            (0.0, False),
+        ),
         ({}, {"truncation": 0.5, "to_rgb": True}, (0.5, True)),
     ],
 )

@@ -15,6 +15,7 @@ import difflib
 import os
 import re
 import sys
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
@@ -22,10 +23,13 @@ from importlib import import_module, resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import DomainError
-from ..fields import LARGEST, shown
-from ..files import file_sha256 as file_sha256
+from ..download import cache_folder
+from ..errors import DomainError, OptionError, OutputError
+from ..fields import LARGEST, check_fields, shown
+from ..files import file_sha256
+from ..methods import METHODS
 from ..registry import fetch_main
+from .strength import StrengthSearch
 
 if TYPE_CHECKING:
     from ..banks.bank import ChannelBank
@@ -33,32 +37,50 @@ if TYPE_CHECKING:
     from ..embedders import Embedder, TextEmbedder
     from ..generators import Generator
     from ..inversion.encoders import Encoder
+    from ..jobs.job_folder import Progress
+    from .framing import FrameSearch
 
 tomllib: Any = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
 
 FILE = "domain.toml"
 PARTS = ("generator", "encoder", "embedder", "identity", "witness", "bank", "corpus")
 REQUIRED = ("generator", "embedder", "neutral")
-TABLES = ("global", "svm", "optimize", "mapper")
-"""Methods for which a domain may bring values."""
-CROPS = ("square", "ffhq")
+TABLES = ("strength", *METHODS)
+"""Tables of tuned values: of automatic strength, and of each method."""
+DEFAULT_DOMAIN = "portraits"
+"""The domain of an editor when none is named."""
+MOVED = {
+    "strength": "it is a table now: [strength] strengths = [...]",
+    "strengths": "move it to [strength] strengths",
+    "scales": "move it to [strength] scales",
+    "keep_identity": "move it to [strength] keep_identity",
+    "plain_share": "move it to [strength] min_effect",
+    "channel_counts": "move it to [strength] num_channels",
+    "num_channels": "move it to [global] num_channels or [svm] num_channels",
+    "to_rgb": "move it to [global] to_rgb or [svm] to_rgb",
+    "crop": "it is gone; the frame is chosen for each photo",
+    **dict.fromkeys(("axis_counts", "sideways", "beyond", "astray"), "it is gone; remove it"),
+}
+"""Entries of earlier versions, and what to do with each."""
 DEFAULT_FILES = {"bank": ("bank.safetensors",), "corpus": ("corpus.safetensors", "corpus")}
 """Where a bank and a corpus are looked for when `domain.toml` does not name them: where `textmorph` puts them."""
 
 MAX_BYTES = 1 << 20
 """Longest `domain.toml` that is read."""
-MAX_COUNT = 10_000_000
-"""Largest whole number in it."""
 
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
 
+class DomainWarning(UserWarning):
+    """Something that a domain does beside what it was asked for, such as making its channel bank."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Domain:
-    """One kind of picture: its networks, its words and its first values.
+    """One kind of picture: its networks, its words and its tuned values.
 
-    A part is loaded on first use and then kept. Without a file it is None, save for generator and embedder, which
-    every domain has.
+    A part is loaded on first use and then kept. Without a file it is None, except generator and embedder, which every
+    domain has, and the bank, which is made.
 
     Args:
         name: short name, as in the file or that of the folder.
@@ -67,23 +89,11 @@ class Domain:
         neutral: what any picture of the domain shows, the text that a prompt is measured against.
         title, description, licence: for people.
         templates: sentences with one `{}`, or `imagenet` for those published with CLIP.
-        strength, num_channels: first values for an edit by hand; None leaves the method's own.
         truncation: psi of random latents of this domain, 0 to 1; None leaves that of whatever draws them.
-        to_rgb: whether the methods also move the layers that only add colour, and a bank probes them.
-        strengths, scales, channel_counts, axis_counts: what automatic strength searches, `scales` for edits that are
-            complete at strength 1; None leaves its own.
-        keep_identity: smallest identity (cosine) that automatic strength accepts.
-        plain_share: share of the reachable effect at which automatic strength calls an edit plain; None leaves its own.
-        sideways: price that it puts on what else changes, see `strength.choose_strength`; None looks at identity alone.
-        beyond: share of the gain that it takes off where an edit leads farther than any picture of the corpus; None
-            takes nothing off, and needs no corpus.
-        astray: how many deviations beyond where nearly all of w lies an edit may lead it; None for any.
-        crop: how its pictures were cropped: `square`, or `ffhq` for squares turned upright by eyes and mouth. For both
-            the middle square is taken, or where that is far the one that `alignment` finds; nothing is turned.
         far_distance: reconstruction distance from which a picture counts as far from the domain; None never warns.
         clip_input: what CLIP sees, `standard` or `paper`.
-        tables: method → values for it, fields of its class; the rest are the paper's. In the file each is a table of
-            its own: `[global]`, `[svm]`, `[optimize]`, and `[mapper]` for the training of latent mappers.
+        method: name of the method that an edit takes when none is named.
+        tables: `strength` → fields of `StrengthSearch`; method → fields of its class. The rest are the defaults.
         hashes: file name (relative to the folder) → SHA-256; checked when the part is loaded.
         device: where the networks live.
 
@@ -99,22 +109,10 @@ class Domain:
     description: str = ""
     licence: str = ""
     templates: str | tuple[str, ...] = "imagenet"
-    strength: float | None = None
-    num_channels: int | None = None
     truncation: float | None = None
-    to_rgb: bool = False
-    strengths: tuple[float, ...] | None = None
-    scales: tuple[float, ...] | None = None
-    channel_counts: tuple[int, ...] | None = None
-    axis_counts: tuple[int, ...] | None = None
-    keep_identity: float = 0.7
-    plain_share: float | None = None
-    sideways: float | None = None
-    beyond: float | None = None
-    astray: float | None = None
-    crop: str = "square"
     far_distance: float | None = None
     clip_input: str = "standard"
+    method: str = "global"
     tables: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     hashes: Mapping[str, str] = field(default_factory=dict)
     device: str = "cpu"
@@ -146,16 +144,89 @@ class Domain:
 
         return _on(self.device, load_identity(self.path("identity"))) if "identity" in self.files else None
 
-    @cached_property
-    def bank(self) -> ChannelBank | None:
-        """The channel bank, checked against generator and embedder."""
-        from ..banks.bank import ChannelBank
+    @property
+    def search(self) -> StrengthSearch:
+        """How automatic strength searches in this domain: the table `[strength]`."""
+        return StrengthSearch(**self.tables.get("strength", {}))
 
-        if "bank" not in self.files:
-            return None
-        bank = ChannelBank.load(self.path("bank"))
-        bank.check(self.generator, self.embedder)
+    @cached_property
+    def bank(self) -> ChannelBank:
+        """The channel bank; see `load_bank`."""
+        return self.load_bank()
+
+    @property
+    def bank_file(self) -> Path | None:
+        """Where the channel bank is: the domain names it, or it was made and kept; None where there is none."""
+        if "bank" in self.files:
+            return self.path("bank")
+        return next((path for path in self._bank_places() if path.is_file()), None)
+
+    @property
+    def has_bank(self) -> bool:
+        """Whether there is a channel bank, so that the next edit does not have to make one."""
+        return "bank" in self.__dict__ or self.bank_file is not None
+
+    def load_bank(self, progress: Progress | None = None) -> ChannelBank:
+        """Load the channel bank, checked against generator and embedder; make one from gradients where there is none.
+
+        A bank that was made is kept in the domain's folder, or in the cache where that cannot be written. A
+        `DomainWarning` says so.
+
+        Args:
+            progress: of the making.
+        """
+        if "bank" not in self.__dict__:
+            self.__dict__["bank"] = self._load_bank(progress)
+        bank: ChannelBank = self.__dict__["bank"]
         return bank
+
+    def _load_bank(self, progress: Progress | None) -> ChannelBank:
+        from ..banks.bank import ChannelBank
+        from ..banks.gradients import gradient_bank
+
+        if self.bank_file is not None:
+            bank = ChannelBank.load(self.bank_file)
+            bank.check(self.generator, self.embedder)
+            return bank
+        warnings.warn(
+            f"domain {self.name!r} has no channel bank; one is made from gradients now, once",
+            DomainWarning,
+            stacklevel=4,
+        )
+        drawn = {} if self.truncation is None else {"truncation": self.truncation}
+        bank = gradient_bank(self.generator, self.embedder, **drawn, **self.bank_layers, progress=progress)
+        for path in self._bank_places():
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                bank.save(path, overwrite=True)
+            except (OSError, OutputError):
+                continue
+            return bank
+        raise OutputError(f"the channel bank can be kept neither in {self.folder} nor in {cache_folder()}")
+
+    @property
+    def bank_layers(self) -> dict[str, Any]:
+        """The layers that a bank of this domain covers: all that a method's table asks for."""
+        tables = [self.tables.get(name, {}) for name in ("global", "svm")]
+        sizes = [table.get("max_resolution", 128) for table in tables]
+        return {"max_resolution": max(sizes), "to_rgb": any(table.get("to_rgb", False) for table in tables)}
+
+    def _bank_places(self) -> list[Path]:
+        """Where a bank that was made is kept; a domain inside the package is left as it is."""
+        from ..hashing import fingerprint
+
+        own = [] if _assets() in self.folder.parents else [self.folder / DEFAULT_FILES["bank"][0]]
+        name = f"{fingerprint(self.generator)}-{fingerprint(self.embedder)}.safetensors"
+        return [*own, cache_folder() / "banks" / name]
+
+    @cached_property
+    def frame_search(self) -> FrameSearch | None:
+        """Finds the square of a photo that the domain can draw; None without encoder or `far_distance`."""
+        from .framing import FrameSearch
+
+        if self.encoder is None or self.far_distance is None:
+            return None
+        return FrameSearch(self.encoder, self.generator, far_distance=self.far_distance)
 
     @cached_property
     def corpus(self) -> Corpus | None:
@@ -224,7 +295,7 @@ def registry_part(value: str) -> str | None:
     return value.removeprefix("registry:") if value.startswith("registry:") else None
 
 
-def load_domain(name_or_folder: str | os.PathLike[str] = "portraits", *, device: str = "cpu") -> Domain:
+def load_domain(name_or_folder: str | os.PathLike[str] = DEFAULT_DOMAIN, *, device: str = "cpu") -> Domain:
     """Read a domain, from a folder or by the name of one inside the package. Networks are loaded on first use.
 
     Args:
@@ -276,7 +347,9 @@ def _domain(folder: Path, entries: dict[str, Any], device: str) -> Domain:
     """Entries of a `domain.toml`, checked."""
     where = folder / FILE
     settings = {f.name for f in fields(Domain)} - {"folder", "files", "tables", "device"}
-    for key in entries:
+    for key, value in entries.items():
+        if key in MOVED and not (key == "strength" and isinstance(value, dict)):
+            raise DomainError(f"{where}: {key!r} is an entry of an earlier version; {MOVED[key]}")
         if key not in settings and key not in PARTS and key not in TABLES:
             close = difflib.get_close_matches(key[:40], [*settings, *PARTS, *TABLES], n=1)
             hint = f"; did you mean {close[0]!r}?" if close else ""
@@ -292,6 +365,7 @@ def _domain(folder: Path, entries: dict[str, Any], device: str) -> Domain:
     values: dict[str, Any] = {key: _CHECKS[key](where, key, value) for key, value in entries.items() if key in settings}
     _check_hashed(where, entries.get("hashes", {}), files)
     tables = {name: _options(where, name, entries[name]) for name in TABLES if name in entries}
+    _check_strength(where, tables.get("strength", {}))
     named = {"name": folder.resolve().name, **values}
     return Domain(**named, folder=folder, files=files, tables=tables, device=device)
 
@@ -308,42 +382,11 @@ def _number(where: Path, key: str, value: object) -> float:
     return float(value)
 
 
-def _count(where: Path, key: str, value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_COUNT:
-        raise DomainError(f"{where}: {key} is a whole number from 1 to {MAX_COUNT}, not {shown(value)}")
-    return value
-
-
 def _share(where: Path, key: str, value: object) -> float:
     number = _number(where, key, value)
     if not 0 <= number <= 1:
         raise DomainError(f"{where}: {key} is a number from 0 to 1, not {shown(value)}")
     return number
-
-
-def _price(where: Path, key: str, value: object) -> float:
-    number = _number(where, key, value)
-    if number < 0:
-        raise DomainError(f"{where}: {key} is a number from 0, not {shown(value)}")
-    return number
-
-
-def _flag(where: Path, key: str, value: object) -> bool:
-    if not isinstance(value, bool):
-        raise DomainError(f"{where}: {key} is true or false, not {shown(value)}")
-    return value
-
-
-def _numbers(where: Path, key: str, value: object) -> tuple[float, ...]:
-    if not isinstance(value, list) or not value:
-        raise DomainError(f"{where}: {key} is a list of numbers, not {shown(value)}")
-    return tuple(_number(where, key, item) for item in value)
-
-
-def _counts(where: Path, key: str, value: object) -> tuple[int, ...]:
-    if not isinstance(value, list) or not value:
-        raise DomainError(f"{where}: {key} is a list of whole numbers, not {shown(value)}")
-    return tuple(_count(where, key, item) for item in value)
 
 
 def _templates(where: Path, key: str, value: object) -> str | tuple[str, ...]:
@@ -354,16 +397,27 @@ def _templates(where: Path, key: str, value: object) -> str | tuple[str, ...]:
     raise DomainError(f'{where}: templates is "imagenet" or a list of sentences with one {{}} each, not {shown(value)}')
 
 
-def _crop(where: Path, key: str, value: object) -> str:
-    if value not in CROPS:
-        raise DomainError(f"{where}: crop is one of {', '.join(CROPS)}, not {shown(value)}")
-    return str(value)
-
-
 def _clip_input(where: Path, key: str, value: object) -> str:
     if value not in ("standard", "paper"):
         raise DomainError(f"{where}: clip_input is standard or paper, not {shown(value)}")
     return str(value)
+
+
+def _method(where: Path, key: str, value: object) -> str:
+    if value not in METHODS:
+        raise DomainError(f"{where}: method is one of {', '.join(METHODS)}, not {shown(value)}")
+    return str(value)
+
+
+def _check_strength(where: Path, table: dict[str, Any]) -> None:
+    unknown = sorted(table.keys() - {each.name for each in fields(StrengthSearch)})
+    if unknown:
+        raise DomainError(f"{where}: [strength] has no {', '.join(map(shown, unknown))}")
+    try:
+        check_fields(StrengthSearch, table)
+        StrengthSearch(**table)
+    except OptionError as error:
+        raise DomainError(f"{where}: [strength] {error}") from error
 
 
 def _hashes(where: Path, key: str, value: object) -> dict[str, str]:
@@ -404,22 +458,10 @@ _CHECKS = {
     "description": _text,
     "licence": _text,
     "templates": _templates,
-    "strength": _number,
-    "num_channels": _count,
     "truncation": _share,
-    "to_rgb": _flag,
-    "strengths": _numbers,
-    "scales": _numbers,
-    "channel_counts": _counts,
-    "axis_counts": _counts,
-    "keep_identity": _share,
-    "plain_share": _share,
-    "sideways": _price,
-    "beyond": _share,
-    "astray": _price,
-    "crop": _crop,
     "far_distance": _number,
     "clip_input": _clip_input,
+    "method": _method,
     "hashes": _hashes,
 }
 

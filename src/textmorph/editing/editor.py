@@ -1,36 +1,69 @@
-"""The whole way: a photo and a wish in, a photo that explains itself out."""
+"""The editor: a photo and requests in, a picture and the record of its making out."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, fields, replace
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
 
 from ..edits import Direction, Edit, apply_edits
-from ..errors import DomainError, InputError, OptionError
-from ..generators import Generator
+from ..errors import DomainError, EmptyDirectionError, InputError, OptionError
 from ..hashing import fingerprint
-from ..inversion.encoders import Encoder
+from ..images import resize
 from ..inversion.refinement import Refinement
 from ..latents import Latent
-from ..methods import method_class
 from ..prompts import text_embedding
 from . import metrics
 from . import record as records
-from .alignment import Crop
-from .domain import Domain, load_domain
-from .photos import Photo, Source, open_source
-from .plans import Plan, SavedEdit, make_plan
+from .domain import DEFAULT_DOMAIN, Domain, load_domain
+from .photos import FrameChoice, Photo, PhotoLike, open_photo
 from .record import Record
 from .record import Result as Result
-from .strength import PLAIN_SHARE, choose_strength
-from .trials import measure
-from .wishes import Progress, TextMemory, Wish, channel_bank, leading_somewhere, make_wish, picture_corpus
+from .request import Request, Requests, make_requests, picture_corpus
+from .strength import StrengthSearch, Trial
+
+if TYPE_CHECKING:
+    from ..banks.bank import ChannelBank
+    from ..embedders import TextEmbedder
+    from ..generators import Generator
+    from ..inversion.encoders import Encoder
+    from ..jobs.job_folder import Progress
+
+Automatic = Literal["auto"]
+TRIAL_SIDE = 256
+"""Largest side, in pixels, at which the trials of automatic strength are drawn."""
+TRIALS_AT_ONCE = 16
+JUDGES = ("encoder", "witness")
+"""Parts that no edit depends on: a record may be replayed with others."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Settled:
+    """A request with its edit and its strength.
+
+    Args:
+        request: with the number of channels that was chosen.
+        automatic: how the strength was chosen, as JSON; None where it was given.
+    """
+
+    request: Request
+    edit: Edit
+    strength: float
+    automatic: dict[str, Any] | None
+
+    @property
+    def json(self) -> dict[str, Any]:
+        """What the record holds of it."""
+        about = {**self.request.json, "strength": self.strength, "space": self.edit.space, "automatic": self.automatic}
+        if isinstance(self.edit, Direction) and self.edit.space == "s":
+            about["channels"] = int(self.edit.vector.count_nonzero())
+        return about
 
 
 class Editor:
@@ -38,10 +71,9 @@ class Editor:
 
     def __init__(self, domain: Domain) -> None:
         self.domain = domain
-        self._texts: TextMemory | None = None
 
     @staticmethod
-    def from_pretrained(domain: str | os.PathLike[str] = "portraits", *, device: str | None = None) -> Editor:
+    def from_pretrained(domain: str | os.PathLike[str] = DEFAULT_DOMAIN, *, device: str | None = None) -> Editor:
         """Make a domain ready.
 
         Args:
@@ -67,39 +99,104 @@ class Editor:
     def identity(self) -> Any:
         return self.domain.identity
 
+    @property
+    def bank(self) -> ChannelBank:
+        return self.domain.bank
+
+    def edit(
+        self,
+        photo: PhotoLike,
+        requests: Any,
+        *,
+        method: Any = None,
+        strength: float | Automatic | StrengthSearch = "auto",
+        neutral: str | None = None,
+        refine: int = 0,
+        frame: FrameChoice | str = "auto",
+        seed: int = 0,
+        progress: Progress | None = None,
+    ) -> Result:
+        """Edit a photo by words or by saved edits.
+
+        Those of automatic strength are settled one after the other, beside those whose strength is given and those
+        settled before.
+
+        Args:
+            photo: a picture in any form, a latent, or a `Photo` that was opened.
+            requests: a text; a saved edit or its file; either with its strength, as a pair; a list of these; or
+                `Requests` that were checked before, and then no other option.
+            method: name of a method, or a method object, for all texts; None takes the domain's.
+            strength: of all requests without their own; `auto` searches as the domain says, a `StrengthSearch` as it
+                says.
+            neutral: what the picture shows already, as a text; None takes the domain's.
+            refine: optimisation steps after the encoder.
+            frame: which square of the photo: `auto`, `middle`, or (left, top, side) in pixels.
+            seed: for methods that draw random numbers.
+
+        Raises:
+            InputError: a bad photo, text or option.
+            EditError: no style channel can be selected at all.
+        """
+        options = {
+            "method": method, "strength": strength, "neutral": neutral, "refine": refine, "frame": frame, "seed": seed,
+        }  # fmt: skip
+        checked = self.check(requests, **options)
+        photo = self.invert_photos([self.open(photo, frame=checked.frame)], refine=checked.refine)[0]
+        latent = _latent(photo)
+        inverted = self.render(latent)
+        settled: dict[int, Settled] = {}
+        order = sorted(range(len(checked.items)), key=lambda row: checked.items[row].strength is None)  # stable
+        for row in order:
+            settled[row] = self.settle(
+                checked.items[row], latent, search=checked.search, inverted=inverted, progress=progress,
+                others=[settled[other] for other in sorted(settled)],
+            )  # fmt: skip
+        return self.apply(photo, checked, [settled[row] for row in range(len(checked.items))])
+
+    def check(self, requests: Any, *, values: Mapping[str, Any] | None = None, **options: Any) -> Requests:
+        """Check what is asked for before any photo is touched; arguments and errors as in `make_requests`."""
+        if isinstance(requests, Requests):
+            usual = {"strength": "auto", "refine": 0, "frame": "auto", "seed": 0}
+            given = [name for name, value in options.items() if value != usual.get(name)]
+            if given:
+                raise OptionError(f"{', '.join(given)}: these requests were checked with options of their own")
+            return requests
+        return make_requests(self.domain, requests, values=values, **options)
+
     # Photo in
 
-    def open(self, photo: Photo, *, crop: Crop | str = "auto") -> Source:
-        """Read a photo, crop it to a square and bring it to the generator's size; as `open_source`."""
-        return open_source(self.domain, photo, crop=crop)
+    def open(self, photo: PhotoLike, *, frame: FrameChoice | str = "auto") -> Photo:
+        """Read a photo, take a square of it and bring it to the generator's size; as `open_photo`."""
+        return open_photo(self.domain, photo, frame=frame)
 
     def invert(
-        self, photo: Photo, *, refine: int = 0, crop: Crop | str = "auto", progress: Progress | None = None
+        self,
+        photo: PhotoLike,
+        *,
+        refine: int = 0,
+        frame: FrameChoice | str = "auto",
+        progress: Progress | None = None,
     ) -> Latent:
         """Latent in w+ that draws a photo: by the domain's encoder, then `refine` steps of optimisation.
 
         Raises:
             DomainError: the domain has no encoder, and `refine` is 0.
         """
-        return self.invert_source(self.open(photo, crop=crop), refine=refine, progress=progress)
+        return _latent(self.invert_photos([self.open(photo, frame=frame)], refine=refine, progress=progress)[0])
 
-    def invert_source(self, source: Source, *, refine: int = 0, progress: Progress | None = None) -> Latent:
-        """`invert`, for a photo that has been opened."""
-        return self.invert_sources([source], refine=refine, progress=progress)[0]
-
-    def invert_sources(
-        self, sources: Sequence[Source], *, refine: int = 0, progress: Progress | None = None
-    ) -> list[Latent]:
-        """`invert`, for several opened photos at once; a source that is a latent is given back as it is."""
+    def invert_photos(
+        self, photos: Sequence[Photo], *, refine: int = 0, progress: Progress | None = None
+    ) -> list[Photo]:
+        """Several opened photos with their latents; those that have one already keep it."""
         if refine < 0:
             raise OptionError(f"refine is a number of steps from 0, not {refine}")
-        latents: list[Latent | None] = [source.latent for source in sources]
-        photos = [row for row, latent in enumerate(latents) if latent is None]
-        if photos:
-            images = torch.cat([sources[row].image for row in photos])
-            for row, latent in zip(photos, self._invert(images, refine, progress), strict=True):
-                latents[row] = latent
-        return [latent for latent in latents if latent is not None]
+        found = list(photos)
+        rows = [row for row, photo in enumerate(photos) if photo.latent is None]
+        if rows:
+            images = torch.cat([photos[row].image for row in rows])
+            for row, latent in zip(rows, self._invert(images, refine, progress), strict=True):
+                found[row] = replace(photos[row], latent=latent)
+        return found
 
     def _invert(self, images: Tensor, refine: int, progress: Progress | None) -> Latent:
         if self.encoder is None and not refine:
@@ -116,138 +213,188 @@ class Editor:
         refinement = Refinement(steps=refine)
         return refinement.invert(self.generator, images, start=start, embedder=self.embedder, progress=progress)
 
+    # Edits
+
+    def find(self, request: Request, latent: Latent, *, progress: Progress | None = None, **watching: Any) -> Edit:
+        """Find the edit of a request, for a latent (which only some methods need).
+
+        Args:
+            watching: `callback` and `stop`, for a method that takes them.
+
+        Raises:
+            DomainError: the domain lacks a part that the method needs.
+            EmptyDirectionError, PromptError, OptionError: as the method says.
+        """
+        if request.edit is not None:
+            return request.edit
+        offers = request.inputs(self.domain, progress) | {"latent": latent, "progress": progress} | watching
+        taken = {name: value for name, value in offers.items() if request.uses(name)}
+        edit: Edit = request.method.find(self.generator, self._texts, target=request.prompt, **taken)
+        return edit
+
+    def settle(
+        self,
+        request: Request,
+        latent: Latent,
+        *,
+        search: StrengthSearch,
+        others: Sequence[Settled] = (),
+        inverted: Tensor | None = None,
+        progress: Progress | None = None,
+    ) -> Settled:
+        """Find the edit of a request, and its strength where that is automatic.
+
+        Args:
+            latent: of one picture.
+            search: for automatic strength.
+            others: what is applied besides; every trial stands beside them.
+            inverted: the picture as the generator draws it, [1, 3, R, R]; None draws it.
+
+        Raises:
+            EmptyDirectionError: no variant of the method finds an edit.
+        """
+        if request.strength is not None:
+            edit = self.find(request, latent, progress=progress)
+            return Settled(request=request, edit=edit, strength=request.strength, automatic=None)
+        found: list[tuple[Request, Edit]] = []
+        refused: list[EmptyDirectionError] = []
+        for variant in request.variants(search):
+            try:
+                found.append((variant, self.find(variant, latent, progress=progress)))
+            except EmptyDirectionError as error:  # noqa: PERF203 - each variant may fail for itself
+                refused.append(error)
+        if not found:
+            raise refused[0]
+        tries = [
+            (variant, edit, strength)
+            for variant, edit in found
+            for strength in (search.scales if edit.whole else search.strengths)
+        ]
+        inverted = self.render(latent) if inverted is None else inverted
+        trials = self._measure(request, tries, latent, inverted, [(one.edit, one.strength) for one in others])
+        choice = search.choose(trials)
+        chosen, edit, strength = tries[choice.index]
+        automatic = {
+            "num_channels": chosen.num_channels if request.open_channels else None,
+            "goal_met": choice.goal_met,
+            "reason": choice.reason,
+            "keep_identity": search.keep_identity,
+            "min_effect": search.min_effect,
+            "tried": [asdict(trial) for trial in trials],
+        }
+        return Settled(request=chosen, edit=edit, strength=strength, automatic=automatic)
+
+    @torch.no_grad()
+    def _measure(
+        self,
+        request: Request,
+        tries: Sequence[tuple[Request, Edit, float]],
+        latent: Latent,
+        inverted: Tensor,
+        others: list[tuple[Edit, float]],
+    ) -> list[Trial]:
+        """Draw every try small beside the other edits, and measure it against the picture without this edit."""
+        side = min(self.generator.resolution, TRIAL_SIDE)
+        assert request.target is not None
+        target = text_embedding(self._texts, request.target, templates=self.domain.sentences)
+        without = self.render(apply_edits(self.generator, latent, others), resolution=side)
+        before = metrics.seen(self.embedder, without) @ target
+        person = resize(inverted, side, method="area")
+        trials: list[Trial] = []
+        for first in range(0, len(tries), TRIALS_AT_ONCE):
+            batch = tries[first : first + TRIALS_AT_ONCE]
+            edited = [apply_edits(self.generator, latent, [(edit, strength), *others]) for _, edit, strength in batch]
+            images = self.render(Latent.cat(edited), resolution=side)
+            gains = (metrics.seen(self.embedder, images) @ target - before).tolist()
+            kept: list[float | None] = [None] * len(batch)
+            if self.identity is not None:
+                kept = metrics.identity_kept(self.identity, person, images).tolist()
+            for (variant, _, strength), gain, identity in zip(batch, gains, kept, strict=True):
+                count = variant.num_channels if request.open_channels else None
+                trials.append(Trial(strength=strength, num_channels=count, gain=gain, identity=identity))
+        return trials
+
+    # Picture out
+
     @torch.no_grad()
     def render(self, latent: Latent, *, resolution: int | None = None) -> Tensor:
         """Image of a latent, clamped to [-1, 1]."""
         return self.generator(latent, resolution=resolution).clamp(-1, 1)
 
-    # Photo out
-
-    def edit(
-        self,
-        photo: Photo,
-        prompt: str | None = None,
-        *,
-        strength: float | Literal["auto"] = "auto",
-        neutral: str | None = None,
-        num_channels: int | Literal["auto"] | None = None,
-        method: str = "global",
-        also: Sequence[tuple[str, float]] = (),
-        edits: Sequence[tuple[Edit | str | os.PathLike[str], float]] = (),
-        keep_identity: float | None = None,
-        refine: int = 0,
-        seed: int = 0,
-        crop: Crop | str = "auto",
-        progress: Progress | None = None,
-        **method_options: Any,
-    ) -> Result:
-        """Edit a photo by a text.
-
-        Args:
-            photo: a picture in any form, or a latent.
-            prompt: what the picture should show; may be left out where `edits` are given.
-            strength: how far; `auto` searches for the gentlest plain effect that keeps the identity.
-            neutral: what the picture shows already, as a text; None takes the domain's.
-            num_channels: how many style channels, or axes, to move; `auto`, or None with automatic strength, searches
-                that too.
-            method: `global`, `svm` or `optimize`.
-            also: further wishes, (text, strength), found by the same method.
-            edits: saved edits or their files, (edit, strength).
-            keep_identity: smallest identity that automatic strength accepts; None takes the domain's (usually 0.7).
-            refine: optimisation steps after the encoder.
-            seed: for methods that draw random numbers.
-            crop: which square of the photo; `auto` searches where the domain cannot draw the middle one; or `middle`,
-                or (left, top, side) in pixels.
-            method_options: further fields of the method.
-
-        Raises:
-            InputError: a bad photo, text or option.
-            EditError: no style channel can be selected at all.
-        """
-        plan = self.plan(
-            prompt, strength=strength, neutral=neutral, num_channels=num_channels, method=method, also=also,
-            edits=edits, keep_identity=keep_identity, refine=refine, seed=seed, crop=crop, **method_options,
-        )  # fmt: skip
-        return self.carry_out(plan, self.open(photo, crop=plan.crop), progress=progress)
-
-    def plan(
-        self,
-        prompt: str | None = None,
-        *,
-        strength: float | Literal["auto"] = "auto",
-        neutral: str | None = None,
-        num_channels: int | Literal["auto"] | None = None,
-        method: str = "global",
-        also: Sequence[tuple[str, float]] = (),
-        edits: Sequence[tuple[Edit | str | os.PathLike[str], float]] = (),
-        keep_identity: float | None = None,
-        refine: int = 0,
-        seed: int = 0,
-        crop: Crop | str = "auto",
-        **method_options: Any,
-    ) -> Plan:
-        """Check what is asked for, before any picture is touched; arguments and errors as in `edit`."""
-        return make_plan(
-            self.domain, prompt, strength=strength, neutral=neutral, num_channels=num_channels, method=method,
-            also=also, edits=edits, keep_identity=keep_identity, refine=refine, seed=seed, crop=crop,
-            options=method_options,
-        )  # fmt: skip
-
-    def carry_out(
-        self, plan: Plan, source: Source, *, latent: Latent | None = None, progress: Progress | None = None
-    ) -> Result:
-        """Edit one opened photo as planned.
-
-        Args:
-            latent: of the photo, in w+ or s, where it has been inverted already.
-        """
-        if latent is None:
-            latent = self.invert_source(source, refine=plan.refine)
+    def apply(self, photo: Photo, requests: Requests, settled: Sequence[Settled]) -> Result:
+        """Draw an inverted photo with edits that were found, and write its record."""
+        latent = _latent(photo)
         inverted = self.render(latent)
-        pairs = [(saved.edit, saved.strength) for saved in plan.edits]
-        told = [dict(saved.about) for saved in plan.edits]
-        for wish, strength in plan.also:
-            pairs.append((self.find(wish, latent, progress), strength))
-            told.append(_tell(wish, *pairs[-1]))
-        automatic = None
-        if plan.wish is not None:
-            wish, edit, strength, automatic = self._settle(plan, plan.wish, latent, inverted, pairs, progress)
-            pairs.insert(0, (edit, strength))
-            told.insert(0, _tell(wish, edit, strength))
-        edited = apply_edits(self.generator, latent, pairs)
+        edited = apply_edits(self.generator, latent, [(one.edit, one.strength) for one in settled])
         image = self.render(edited)
-        record = self.describe(plan, source, latent) | {"edits": told, "automatic": automatic}
-        record["scores"] = self._scores(plan, source, inverted, image, told)
+        record = self.describe(requests, photo) | {"edits": [one.json for one in settled]}
+        record["scores"] = self._scores(photo, inverted, image, settled, record["edits"])
         record["warnings"] += self._doubts(record)
-        return Result(image=image, latent=edited, source=source.image, inverted=inverted, record=record)
+        return Result(image=image, latent=edited, source=photo.image, inverted=inverted, record=record)
 
-    def present(self, latent: Latent, *, request: dict[str, Any], source: Source | None = None) -> Result:
+    def present(self, latent: Latent, *, request: dict[str, Any], photo: Photo | None = None) -> Result:
         """A result without an edit: the picture of a latent, with its record.
 
         Args:
-            source: the photo it is an inversion of; None for a new picture.
+            photo: the photo it is an inversion of; None for a new picture.
             request: what was asked for, as JSON.
         """
         latent = self.generator.to_space(latent, "w+") if latent.space in ("z", "w") else latent
         image = self.render(latent)
-        photo = source.image if source is not None else None
-        about = source.about if source is not None else {"name": None, "of": "latent", "sha256": None}
+        source = None if photo is None else photo.image
+        about = photo.about if photo is not None else {"name": None, "of": "latent", "sha256": None}
         record = self._preamble(latent, about, request) | {
             "fingerprints": {part: self._fingerprint(part) for part in ("generator", "embedder")},
-            "scores": metrics.compare(photo, image, image, self.identity),
-            "warnings": list(source.notes) if source is not None else self._unknown_words([request.get("prompt")]),
+            "scores": metrics.compare(source, image, image, self.identity),
+            "warnings": list(photo.notes) if photo is not None else self._unknown_words([request.get("prompt")]),
         }
         record["warnings"] += self._doubts(record)
         return Result(
-            image=image, latent=latent, source=image if photo is None else photo, inverted=image, record=record
+            image=image, latent=latent, source=image if source is None else source, inverted=image, record=record
         )
 
-    def describe(self, plan: Plan, source: Source, latent: Latent) -> Record:
+    def sample(
+        self,
+        num: int = 1,
+        *,
+        prompt: str | None = None,
+        method: Any = None,
+        seed: int = 0,
+        truncation: float | None = None,
+        progress: Progress | None = None,
+    ) -> list[Result]:
+        """Draw new pictures, random or towards a text; as `grids.sample`."""
+        from .grids import sample
+
+        return sample(
+            self, num, prompt=prompt, method=method, seed=seed, truncation=truncation, progress=progress
+        )  # fmt: skip
+
+    def replay(self, record: Record, *, progress: Progress | None = None) -> Result:
+        """Make the picture of a record again, from its input latent; the source of the result is that latent's image.
+
+        Raises:
+            DomainError: the record was made with other networks, a bank or templates than these.
+            InputError: the record is damaged, or one of its saved edits is missing or altered.
+        """
+        self.check_parts(record)
+        with records.threads_of(record):
+            edits = records.recorded_edits(record)
+            latent = records.unpack_latent(record.get("input_latent")).to(self.generator.mean_w.device)
+            requests = [Request.from_json(self.domain, edit) for edit in edits]
+            pairs = [(self.find(each, latent, progress=progress), float(each.strength or 0.0)) for each in requests]
+            inverted = self.render(latent)
+            edited = apply_edits(self.generator, latent, pairs)
+            return Result(image=self.render(edited), latent=edited, source=inverted, inverted=inverted, record=record)
+
+    # The record
+
+    def describe(self, requests: Requests, photo: Photo) -> Record:
         """The part of a record that is known before an edit: versions, domain, source, request, input latent."""
-        unknown = self._unknown_words([text for wish in plan.wishes for text in (wish.prompt, wish.neutral)])
-        return self._preamble(latent, source.about, plan.about) | {
-            "fingerprints": self.fingerprints(plan),
-            "warnings": [*source.notes, *unknown],
+        texts = [text for item in requests.items for text in (item.prompt, item.neutral)]
+        return self._preamble(_latent(photo), photo.about, requests.json) | {
+            "fingerprints": self.fingerprints(requests),
+            "warnings": [*photo.notes, *self._unknown_words(texts)],
         }
 
     def _preamble(self, latent: Latent, source: dict[str, Any], request: dict[str, Any]) -> Record:
@@ -261,156 +408,23 @@ class Editor:
             "request": request,
             "input_latent": records.pack_latent(latent),
             "edits": [],
-            "automatic": None,
         }
 
-    def replay(self, record: Record) -> Result:
-        """Make the picture of a record again, from its input latent; the source of the result is that latent's image.
-
-        Raises:
-            DomainError: the record was made with other networks, a bank or templates than these.
-            InputError: the record is damaged, or one of its saved edits is missing or altered.
-        """
-        self.check_parts(record)
-        with records.threads_of(record):
-            return self._replay(record)
-
-    def _replay(self, record: Record) -> Result:
-        edits = records.recorded_edits(record)
-        latent = records.unpack_latent(record.get("input_latent")).to(self._device)
-        pairs = [(self._find_again(told, latent), float(told["strength"])) for told in edits]
-        inverted = self.render(latent)
-        edited = apply_edits(self.generator, latent, pairs)
-        return Result(image=self.render(edited), latent=edited, source=inverted, inverted=inverted, record=record)
-
-    def is_done(self, record: Record, plan: Plan, source: Source) -> bool:
-        """Whether a record says that this very photo was edited by this very plan, with these networks."""
-        photo = record.get("source")
+    def is_done(self, record: Record, requests: Requests, photo: Photo) -> bool:
+        """Whether a record says that this very photo was edited by these very requests, with these networks."""
+        source = record.get("source")
         return (
-            record.get("request") == plan.about
-            and isinstance(photo, dict)
-            and photo.get("sha256") == source.about["sha256"]
-            and record.get("fingerprints") == self.fingerprints(plan)
+            record.get("request") == requests.json
+            and isinstance(source, dict)
+            and source.get("sha256") == photo.about["sha256"]
+            and record.get("fingerprints") == self.fingerprints(requests)
         )
 
-    def fingerprints(self, plan: Plan) -> dict[str, str | None]:
-        """Fingerprints of the parts of the domain that a plan uses."""
+    def fingerprints(self, requests: Requests) -> dict[str, str | None]:
+        """Fingerprints of the parts of the domain that requests use; None for a bank that was not made yet."""
         parts = ["generator", "encoder", "embedder", "identity", "witness"]
-        if [wish for wish in plan.wishes if wish.bank(self.domain) is not None]:  # builds what is to be built
-            parts.append("bank")
-        parts += [part for part in ("corpus", "templates") if any(wish.uses(part) for wish in plan.wishes)]
+        parts += [part for part in ("bank", "corpus", "templates") if requests.uses(part)]
         return {part: self._fingerprint(part) for part in parts}
-
-    # Automatic strength
-
-    def _settle(
-        self,
-        plan: Plan,
-        wish: Wish,
-        latent: Latent,
-        inverted: Tensor,
-        others: list[tuple[Edit, float]],
-        progress: Progress | None,
-    ) -> tuple[Wish, Edit, float, dict[str, Any] | None]:
-        """The wish (its number of channels settled), its edit and strength, and how that was chosen."""
-        if plan.strength is not None and not plan.search_channels:
-            return wish, self.find(wish, latent, progress), plan.strength, None
-        ways = wish.ways(self.domain, search=plan.search_channels, space=latent.space)
-        if plan.strength is not None:  # which is one of straight steps
-            ways = [(each, (plan.strength,)) for each, _ in ways if each.meets == wish.meets]
-        ways, found = leading_somewhere(ways, lambda each: self.find(each, latent, progress))
-        tries = [(row, strength) for row, (_, strengths) in enumerate(ways) for strength in strengths]
-        tried = measure(
-            self.domain, self._text_memory, self.render, wish, latent=latent, inverted=inverted, others=others,
-            tries=[(found[row], strength) for row, strength in tries],
-        )  # fmt: skip
-        told = [ways[row][0].way(search=plan.search_channels) for row, _ in tries]
-        candidates = [replace(one, **about) for one, about in zip(tried, told, strict=True)]
-        share = self.domain.plain_share if self.domain.plain_share is not None else PLAIN_SHARE
-        choice = choose_strength(
-            candidates, keep_identity=plan.keep_identity, plain_share=share, sideways=self.domain.sideways,
-            beyond=self.domain.beyond, astray=self.domain.astray, complete=wish.complete,
-        )  # fmt: skip
-        row, strength = tries[choice.index]
-        automatic = asdict(choice) | {
-            "strength": strength,
-            **told[choice.index],
-            "keep_identity": plan.keep_identity,
-            "plain_share": share,
-            "sideways": self.domain.sideways,
-            "beyond": self.domain.beyond,
-            "astray": self.domain.astray,
-            "tried": [asdict(candidate) for candidate in candidates],
-        }
-        return ways[row][0], found[row], strength, automatic
-
-    # The record
-
-    @torch.no_grad()
-    def _scores(
-        self, plan: Plan, source: Source, inverted: Tensor, image: Tensor, told: list[dict[str, Any]]
-    ) -> dict[str, float | None]:
-        """Figures about the result; all against the inverted photo, save for the reconstruction's own."""
-        judges: dict[str, Any] = {"clip_gain": self._text_memory, "witness_gain": self.domain.witness}
-        for about in told:
-            for name, judge in judges.items() if about["kind"] == "text" else ():
-                about[name] = None
-                if judge is not None:
-                    target = text_embedding(judge, about["prompt"], templates=self.domain.sentences)
-                    about[name] = float(metrics.clip_gain(judge, inverted, image, target))
-        main = told[0] if plan.wish is not None else {}
-        photo = source.image if source.latent is None else None
-        return {name: main.get(name) for name in judges} | metrics.compare(photo, inverted, image, self.identity)
-
-    def _doubts(self, record: Record) -> list[str]:
-        """What the figures of a record should warn of."""
-        found: list[str] = []
-        distance, far = record["scores"]["reconstruction_distance"], self.domain.far_distance
-        if distance is not None and far is not None and distance > far:
-            found.append(
-                f"this picture is far from what the domain {self.domain.name!r} can draw (reconstruction distance "
-                f"{distance:.3f}, far is above {far:g}); the result will look like the domain, not like the picture"
-            )
-        automatic = record["automatic"]
-        if automatic and not automatic["goal_met"]:
-            found.append(f"automatic strength did not reach its goal: {automatic['reason']}")
-        return found
-
-    def _unknown_words(self, texts: Sequence[str | None]) -> list[str]:
-        """A warning for every word that the embedder does not know, where it can tell."""
-        ask: Callable[[str], list[str]] | None = getattr(self.embedder, "unknown_words", None)
-        words = [word for text in texts if text for word in (ask(text) if ask is not None else [])]
-        return [f"{word!r} is not a word this small model knows" for word in dict.fromkeys(words)]
-
-    def _fingerprint(self, part: str) -> str | None:
-        if part == "templates":
-            return hashlib.sha256("\n".join(self.domain.sentences).encode()).hexdigest()[:16]
-        if part == "bank":
-            bank = channel_bank(self.domain)
-            return records.tensor_sha256(bank.effects, bank.consistency, bank.channel_std)[:16]
-        if part == "corpus":
-            return str(picture_corpus(self.domain).fingerprint)
-        if part not in ("generator", "encoder", "embedder", "identity", "witness"):
-            raise OptionError(f"this record names an unknown part {part!r}")
-        network = getattr(self.domain, part)
-        return None if network is None else fingerprint(network)
-
-    def find(self, wish: Wish, latent: Latent, progress: Progress | None = None) -> Edit:
-        """Find the edit that a wish asks for, for a latent (which only methods that look at it need)."""
-        return wish.find(self.domain, embedder=self._text_memory, latent=latent, progress=progress)
-
-    def _find_again(self, told: dict[str, Any], latent: Latent) -> Edit:
-        """The edit that a record tells of."""
-        if told["kind"] == "saved":
-            return SavedEdit.reload(told)
-        return self.find(self.recorded_wish(told), latent)
-
-    def recorded_wish(self, told: dict[str, Any]) -> Wish:
-        """The wish that a record tells of."""
-        values = {name: tuple(value) if isinstance(value, list) else value for name, value in told["values"].items()}
-        for field in fields(method_class(told["method"])):  # newer than the record: the method's own, not the domain's
-            values.setdefault(field.name, field.default)
-        return make_wish(self.domain, told["prompt"], method=told["method"], neutral=told["neutral"], options=values)
 
     def check_parts(self, record: Mapping[str, Any]) -> None:
         """Refuse a record made with other parts; those that only judged or inverted do not matter.
@@ -423,29 +437,101 @@ class Editor:
         if not isinstance(made_with, dict):
             raise InputError("this record is damaged: it does not name its networks")
         for part, made in made_with.items():
-            have = None if part in ("encoder", "witness") else self._fingerprint(part)
-            if part not in ("encoder", "witness") and have != made:
+            have = None if part in JUDGES else self._fingerprint(part)
+            if part not in JUDGES and have != made:
                 raise DomainError(
                     f"this picture was made with the {part} {made}, and that of domain {self.domain.name!r} is {have}; "
                     "name the domain that it was made with"
                 )
 
-    @property
-    def _text_memory(self) -> Any:
-        if self._texts is None:
-            self._texts = TextMemory(self.embedder)
-        return self._texts
+    @torch.no_grad()
+    def _scores(
+        self,
+        photo: Photo,
+        inverted: Tensor,
+        image: Tensor,
+        settled: Sequence[Settled],
+        edits: list[dict[str, Any]],
+    ) -> dict[str, float | None]:
+        """Figures about the result, against the inverted photo; those of each text are written beside it, too."""
+        judges: dict[str, Any] = {"clip_gain": self._texts, "witness_gain": self.domain.witness}
+        for one, about in zip(settled, edits, strict=True):
+            for name, judge in judges.items() if one.request.target is not None else ():
+                about[name] = None
+                if judge is not None:
+                    target = text_embedding(judge, one.request.target, templates=self.domain.sentences)
+                    about[name] = float(metrics.clip_gain(judge, inverted, image, target))
+        source = None if photo.is_latent else photo.image
+        return {name: edits[0].get(name) for name in judges} | metrics.compare(source, inverted, image, self.identity)
+
+    def _doubts(self, record: Record) -> list[str]:
+        """Warnings that the figures of a record give reason for."""
+        found: list[str] = []
+        distance, far = record["scores"]["reconstruction_distance"], self.domain.far_distance
+        if distance is not None and far is not None and distance > far:
+            found.append(
+                f"this picture is far from what the domain {self.domain.name!r} can draw (reconstruction distance "
+                f"{distance:.3f}, far is above {far:g}); the result will look like the domain, not like the picture"
+            )
+        for edit in record["edits"]:
+            automatic = edit["automatic"]
+            if automatic and not automatic["goal_met"]:
+                what = edit.get("prompt") or edit["provenance"].get("target")
+                found.append(f"{what!r}: automatic strength did not reach its goal: {automatic['reason']}")
+        return found
+
+    def _unknown_words(self, texts: Sequence[str | None]) -> list[str]:
+        """A warning for every word that the embedder does not know, where it can tell."""
+        ask: Callable[[str], list[str]] | None = getattr(self.embedder, "unknown_words", None)
+        words = [word for text in texts if text for word in (ask(text) if ask is not None else [])]
+        return [f"{word!r} is not a word this small model knows" for word in dict.fromkeys(words)]
+
+    def _fingerprint(self, part: str) -> str | None:
+        if part == "templates":
+            return hashlib.sha256("\n".join(self.domain.sentences).encode()).hexdigest()[:16]
+        if part == "bank":
+            bank = self.domain.bank if self.domain.has_bank else None
+            tensors = () if bank is None else (bank.effects, bank.consistency, bank.channel_std)
+            return records.tensor_sha256(*tensors)[:16] if tensors else None
+        if part == "corpus":
+            return str(picture_corpus(self.domain).fingerprint)
+        if part not in ("generator", "encoder", "embedder", "identity", "witness"):
+            raise OptionError(f"this record names an unknown part {part!r}")
+        network = getattr(self.domain, part)
+        return None if network is None else fingerprint(network)
+
+    @cached_property
+    def _texts(self) -> Any:
+        return _TextMemory(self.embedder)
+
+
+class _TextMemory:
+    """An embedder that embeds a list of texts once: a search over numbers of channels asks for the same ones again."""
+
+    def __init__(self, embedder: TextEmbedder) -> None:
+        self._embedder = embedder
+        self._known: dict[tuple[str, ...], Tensor] = {}
+
+    def embed_text(self, texts: Sequence[str]) -> Tensor:
+        """Texts → unit rows, [T, D]."""
+        key = tuple(texts)
+        if key not in self._known:
+            if len(self._known) >= 64:
+                self._known.clear()
+            with torch.no_grad():
+                self._known[key] = self._embedder.embed_text(list(texts))
+        return self._known[key]
 
     @property
-    def _device(self) -> torch.device:
-        return self.generator.mean_w.device
+    def fingerprint(self) -> str:
+        """That of the embedder, so that its banks fit."""
+        return fingerprint(self._embedder)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._embedder, name)
 
 
-def _tell(wish: Wish, edit: Edit, strength: float) -> dict[str, Any]:
-    """What the record says of a wish fulfilled."""
-    told: dict[str, Any] = {"kind": "text", **wish.about, "strength": strength, "space": edit.space}
-    if isinstance(edit, Direction) and edit.space == "s":
-        told["channels"] = int(edit.vector.count_nonzero())
-    elif "axes" in edit.provenance:
-        told["axes"] = edit.provenance["axes"]
-    return told
+def _latent(photo: Photo) -> Latent:
+    if photo.latent is None:
+        raise InputError("this photo was not inverted yet; see Editor.invert_photos")
+    return photo.latent

@@ -11,7 +11,7 @@ from torch.nn.functional import avg_pool2d
 
 from ..embedders import Embedder
 from ..errors import ImageError
-from .alignment import reconstruction_distance
+from .framing import reconstruction_distance
 
 
 def compare(

@@ -1,4 +1,4 @@
-"""The record: what a result tells about itself, in the picture (PNG) or in a file beside it (all other formats).
+"""The record: how a result was made, in the picture (PNG) or in a file beside it (all other formats).
 
 A record is a dict that JSON can hold. `textmorph replay` makes the same picture from it again.
 """
@@ -31,7 +31,8 @@ from ..sheets import contact_sheet
 
 KEY = "textmorph"
 """Name of the text chunk in a PNG."""
-FORMAT = 1
+FORMAT = 2
+"""Of the record; version 1 was written by textmorph before its second plan."""
 MAX_BYTES = 64 << 20
 """Largest sidecar that is read."""
 MAX_EDITS = 1000
@@ -47,7 +48,7 @@ class Result:
     Args:
         image: the edited picture, [1, 3, R, R] in [-1, 1].
         latent: the edited latent.
-        source: the photo as it went in, cropped and resized, [1, 3, R, R].
+        source: the square of the photo as it went in, resized, [1, 3, R, R].
         inverted: the photo as the generator draws it: what the edit started from, [1, 3, R, R].
         record: how it was made; JSON.
     """
@@ -87,7 +88,7 @@ class Result:
 def threads_of(record: Mapping[str, Any]) -> Iterator[None]:
     """As many CPU threads as a record was made with, for a while: sums in another order round otherwise."""
     before, then = torch.get_num_threads(), record.get("threads")
-    if not isinstance(then, int) or isinstance(then, bool) or not 1 <= then <= 4096:  # older records do not tell
+    if not isinstance(then, int) or isinstance(then, bool) or not 1 <= then <= 4096:
         yield
         return
     torch.set_num_threads(then)
@@ -171,7 +172,7 @@ def write_picture(
 
 @dataclass(frozen=True)
 class _Text:
-    """What a record says of an edit found for a text."""
+    """What a record holds of an edit found for a text."""
 
     prompt: str
     neutral: str | None
@@ -181,7 +182,7 @@ class _Text:
 
 @dataclass(frozen=True)
 class _Saved:
-    """What a record says of a saved edit."""
+    """What a record holds of a saved edit."""
 
     file: str | None
     sha256: str | None
@@ -190,14 +191,14 @@ class _Saved:
 
 @dataclass(frozen=True)
 class _Series:
-    """What the record of a grid or a sweep says of all its pictures."""
+    """What the record of a grid or a morph holds of all its pictures."""
 
-    channel_counts: tuple[int | None, ...]
+    num_channels: tuple[int | None, ...]
     strengths: tuple[float, ...]
 
 
 def recorded_edits(record: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What a record says of its edits, checked: those found for a text, and saved ones.
+    """The edits of a record as JSON, checked: those found for a text, and saved ones.
 
     Raises:
         InputError: the record is damaged.
@@ -205,38 +206,38 @@ def recorded_edits(record: Mapping[str, Any]) -> list[dict[str, Any]]:
     edits = record.get("edits")
     if not isinstance(edits, list) or len(edits) > MAX_EDITS:
         raise InputError(f"this record is damaged: edits is a list of at most {MAX_EDITS}, not {shown(edits)}")
-    for told in edits:
-        if not isinstance(told, dict) or told.get("kind") not in ("text", "saved"):
+    for edit in edits:
+        if not isinstance(edit, dict) or edit.get("kind") not in ("text", "saved"):
             raise InputError("this record is damaged: it holds an edit that is neither found for a text nor saved")
-        _check(_Saved if told["kind"] == "saved" else _Text, told)
-        if told["kind"] == "text" and not isinstance(told.get("values"), dict):
+        _check(_Saved if edit["kind"] == "saved" else _Text, edit)
+        if edit["kind"] == "text" and not isinstance(edit.get("values"), dict):
             raise InputError("this record is damaged: it does not hold the options of a method")
     return edits
 
 
 def recorded_series(record: Mapping[str, Any]) -> tuple[dict[str, Any], list[int | None], list[float]]:
-    """The one edit of a grid or a sweep, its numbers of channels and its strengths, checked.
+    """The one edit of a grid or a morph, its numbers of channels and its strengths, checked.
 
     Raises:
         InputError: the record is damaged.
     """
-    edits = recorded_edits({**record, "edits": [{"strength": 1.0, **told} for told in _dicts(record.get("edits"))]})
-    if len(edits) != 1 or edits[0]["kind"] != "text":
-        raise InputError("this record is damaged: a grid or a sweep has one text")
+    edits = recorded_edits({**record, "edits": [{**edit, "strength": 1.0} for edit in _dicts(record.get("edits"))]})
+    if len(edits) != 1:
+        raise InputError("this record is damaged: a grid or a morph has one edit")
     _check(_Series, record)
-    return edits[0], list(record["channel_counts"]), [float(strength) for strength in record["strengths"]]
+    return edits[0], list(record["num_channels"]), [float(strength) for strength in record["strengths"]]
 
 
 def _dicts(value: object) -> list[dict[str, Any]]:
     return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
 
 
-def _check(cls: type, told: Mapping[str, Any]) -> None:
-    missing = [field.name for field in fields(cls) if field.name not in told]
+def _check(cls: type, values: Mapping[str, Any]) -> None:
+    missing = [field.name for field in fields(cls) if field.name not in values]
     if missing:
         raise InputError(f"this record is damaged: it lacks {', '.join(missing)}")
     try:
-        check_fields(cls, told)
+        check_fields(cls, values)
     except OptionError as error:
         raise InputError(f"this record is damaged: {error}") from error
 
@@ -286,8 +287,13 @@ def read_record(path: str | os.PathLike[str]) -> Record:
         record = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise InputError(f"the record of {path} is damaged: {error}") from error
-    if not isinstance(record, dict) or record.get("format") != FORMAT:
-        raise InputError(f"the record of {path} is not one this version ({__version__}) can read")
+    if not isinstance(record, dict) or type(record.get("format")) is not int:
+        raise InputError(f"the record of {path} is not one that textmorph wrote")
+    if record["format"] != FORMAT:
+        raise InputError(
+            f"the record of {path} has format {shown(record['format'])}, and this version ({__version__}) reads format "
+            f"{FORMAT} alone; make the picture again from its photo, or use the version that made it"
+        )
     return record
 
 

@@ -1,154 +1,128 @@
-"""Automatic strength: the rule that picks one of many strengths, and nothing else.
+"""Automatic strength: try an edit at several strengths and numbers of channels, keep the gentlest plain effect.
 
-An edit is tried at several strengths α (and numbers of channels k). Two figures come from the nets of the domain: the
-CLIP gain towards the target and the identity kept. Pure arithmetic; the editor renders and measures.
+Two figures come from the networks of the domain: the CLIP gain towards the text and the identity kept. The choice is
+pure arithmetic; the editor renders and measures.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..errors import OptionError
 
-STRENGTHS = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0)
-CHANNEL_COUNTS = (10, 20, 50, 100)
-AXIS_COUNTS = (4, 8, 16)
-SCALES = (0.25, 0.5, 0.75, 1.0, 1.25)
-"""Strengths tried for an edit that is complete at 1: found by latent optimisation, or towards exemplars."""
-PLAIN_SHARE = 0.8
-
-
-def counted(number: int, moves: str = "channels") -> str:
-    """A number of `channels` or `axes` in words."""
-    return f"{number} {moves}" if number != 1 else {"channels": "1 channel", "axes": "1 axis"}[moves]
-
 
 @dataclass(frozen=True, kw_only=True)
-class Candidate:
-    """One try: strength α, number of channels k (None where the method has none), and what came of it.
+class Trial:
+    """One try: strength, number of channels (None where the method selects none), and what came of it.
 
     Args:
-        towards: `shift` or `exemplars`, for a method that knows both; else None.
         gain: CLIP gain towards the target, against the image without the edit.
         identity: cosine of the identities before and after; None where the domain has no identity net.
-        sideways: squared change of the embedding at right angles to what the texts ask for (`losses.sideways`); None
-            where it was not measured.
-        beyond: how much farther it leads along the way from the neutral text to the wish than any picture of the
-            domain's corpus lies, at least 0; None where it was not measured.
-        astray: how many deviations it leads w beyond where nearly all of w lies, along one axis (`axes.Range`); None
-            where it was not measured, or does not lead through w.
     """
 
     strength: float
     num_channels: int | None = None
-    towards: str | None = None
     gain: float
     identity: float | None = None
-    sideways: float | None = None
-    beyond: float | None = None
-    astray: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """The candidate taken (its place in the list), whether it meets the goal, and why, in one sentence."""
+    """The trial taken (its place in the list), whether it meets the goal, and why, in one sentence."""
 
     index: int
     goal_met: bool
     reason: str
 
 
-def choose_strength(
-    candidates: Sequence[Candidate],
-    *,
-    keep_identity: float = 0.7,
-    plain_share: float = PLAIN_SHARE,
-    sideways: float | None = None,
-    beyond: float | None = None,
-    astray: float | None = None,
-    complete: bool = False,
-) -> Choice:
-    """Pick the gentlest candidate whose effect is plain while identity is kept.
-
-    Plain means a gain of at least `plain_share` of the largest positive gain of all candidates; where `beyond` has a
-    price, it is taken off the gains first, so that none is pushed on to what no picture shows. Kept means an identity
-    of at least `keep_identity`. Among those that are both, the one nearest to the original wins: highest identity,
-    then smallest strength, then fewest channels. With a price for what changes sideways, it is the one that is worth
-    most: its gain minus the price times its `sideways`, the measure that latent optimisation descends by, too; where
-    that is equal, the nearest to the original. Where none is both, the goal is not met, and the next best is, in this
-    order: the largest gain among those that keep identity and gain at all; the candidate with the highest identity.
-    Those that lead too far `astray` do not count, unless there are no others: where no picture lies, an embedder is
-    easily deceived.
+@dataclass(frozen=True, kw_only=True)
+class StrengthSearch:
+    """Search the strength of an edit: the gentlest one whose effect is plain while identity is kept.
 
     Args:
-        candidates: the tries.
-        keep_identity: least identity that counts as kept.
-        plain_share: least share of the largest gain that counts as plain.
-        sideways, beyond: the prices; None for none.
-        astray: the most of it that is allowed; None for any. A complete edit may lead where its own search did.
-        complete: whether the edit is whole at strength 1 by its own loss: a part of it is taken only where none from 1
-            on keeps identity, and their gains are the reachable ones.
+        strengths: tried for an edit that can be applied at any strength.
+        scales: tried for an edit that is complete at strength 1 (`edit.whole`).
+        num_channels: tried for a method that selects a number of channels, where that number is left open.
+        keep_identity: least identity (cosine) that counts as kept.
+        min_effect: least share of the largest gain of all trials that counts as plain.
 
     Raises:
-        OptionError: no candidates.
+        OptionError: a value out of range.
     """
-    if not candidates:
-        raise OptionError("automatic strength needs at least one strength to try")
-    gains = [c.gain - (beyond or 0.0) * (c.beyond or 0.0) for c in candidates]
-    identities = [1.0 if c.identity is None else c.identity for c in candidates]
-    most = float("inf") if astray is None or complete else astray
-    found = [i for i, c in enumerate(candidates) if (c.astray or 0.0) <= most]
-    doubt = "" if found else "every try leads far astray; "
-    found = found or list(range(len(candidates)))
-    whole = [i for i in found if candidates[i].strength >= 1] if complete else []
-    reachable = max(gains[i] for i in whole or found)
-    kept = [i for i in found if identities[i] >= keep_identity]
-    kept = [i for i in kept if i in whole] or kept
-    plain = [i for i in kept if reachable > 0 and gains[i] >= plain_share * reachable]
 
-    def gentleness(i: int) -> tuple[float, float, int]:
-        c = candidates[i]
-        return (-identities[i], abs(c.strength), c.num_channels or 0)
+    strengths: tuple[float, ...] = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0)
+    scales: tuple[float, ...] = (0.25, 0.5, 0.75, 1.0, 1.25)
+    num_channels: tuple[int, ...] = (10, 20, 50, 100)
+    keep_identity: float = 0.7
+    min_effect: float = 0.8
 
-    def worth(i: int) -> float:
-        return gains[i] - (sideways or 0.0) * (candidates[i].sideways or 0.0)
+    def __post_init__(self) -> None:
+        for name in ("strengths", "scales", "num_channels"):
+            values = tuple(getattr(self, name))
+            object.__setattr__(self, name, values)  # a list, when it comes from a file
+            if not values or not all(math.isfinite(value) for value in values):
+                raise OptionError(f"{name} is one finite number or more, not {list(values)}")
+        if min(self.num_channels) < 1:
+            raise OptionError(f"num_channels is 1 or more each, not {list(self.num_channels)}")
+        if not -1 <= self.keep_identity <= 1:
+            raise OptionError(f"keep_identity is a cosine, usually 0 to 1, not {self.keep_identity}")
+        if not 0 <= self.min_effect <= 1:
+            raise OptionError(f"min_effect is a share from 0 to 1, not {self.min_effect}")
 
-    if plain:
-        priced = sideways is not None and all(candidates[i].sideways is not None for i in plain)
-        index = min(plain, key=lambda i: (-worth(i), gentleness(i))) if priced else min(plain, key=gentleness)
-        share = gains[index] / max(reachable, gains[index])
-        which = "gentlest" if not priced else "one that gains most for what else it changes"
-        taken = f"the {which}, of those with a plain effect" if index not in whole else "the whole edit"
-        return Choice(
-            index=index,
-            goal_met=True,
-            reason=f"{doubt}{taken} ({share:.0%} of the reachable CLIP gain; {len(candidates)} tried)"
-            + _identity_part(candidates[index], keep_identity),
-        )
-    if reachable <= 0:
-        index = min(kept or found, key=gentleness)
-        return Choice(index=index, goal_met=False, reason=f"{doubt}no strength brings the picture closer to the words")
-    gaining = [i for i in kept if gains[i] > 0]
-    if gaining:
-        index = max(gaining, key=lambda i: (gains[i], -gentleness(i)[0]))
-        share = gains[index] / reachable
-        return Choice(
-            index=index,
-            goal_met=False,
-            reason=f"{doubt}a plain effect would cost more identity than allowed; this is the strongest that keeps it "
-            f"({share:.0%} of the reachable CLIP gain{_identity_part(candidates[index], keep_identity)})",
-        )
-    index = min(found, key=gentleness)
-    return Choice(
-        index=index,
-        goal_met=False,
-        reason=f"{doubt}no strength with an effect keeps identity at {keep_identity:g}; this one keeps most"
-        + _identity_part(candidates[index], keep_identity),
-    )
+    def choose(self, trials: Sequence[Trial]) -> Choice:
+        """Pick the gentlest trial with a plain effect that keeps identity.
+
+        Plain: a gain of at least `min_effect` of the largest positive gain. Gentlest: highest identity, then smallest
+        strength, then fewest channels. Where no trial is both, the goal is not met, and the next best is taken, in this
+        order: the largest gain among those that keep identity and gain at all; the trial with the highest identity.
+
+        Raises:
+            OptionError: no trials.
+        """
+        if not trials:
+            raise OptionError("automatic strength needs at least one strength to try")
+        reachable = max(trial.gain for trial in trials)
+        kept = [i for i, trial in enumerate(trials) if _identity(trial) >= self.keep_identity]
+        plain = [i for i in kept if reachable > 0 and trials[i].gain >= self.min_effect * reachable]
+        gaining = [i for i in kept if trials[i].gain > 0]
+
+        def gentleness(i: int) -> tuple[float, float, int]:
+            return (-_identity(trials[i]), abs(trials[i].strength), trials[i].num_channels or 0)
+
+        if plain:
+            index = min(plain, key=gentleness)
+            reason = f"the gentlest of {len(trials)} trials with a plain effect ({_share(trials[index], reachable)})"
+        elif reachable <= 0:
+            index = min(kept or range(len(trials)), key=gentleness)
+            reason = "no strength brings the picture closer to the words"
+            return Choice(index=index, goal_met=False, reason=reason)
+        elif gaining:
+            index = max(gaining, key=lambda i: (trials[i].gain, _identity(trials[i])))
+            reason = (
+                "a plain effect would cost more identity than allowed; this is the strongest that keeps it "
+                f"({_share(trials[index], reachable)})"
+            )
+        else:
+            index = min(range(len(trials)), key=gentleness)
+            reason = f"no strength with an effect keeps identity at {self.keep_identity:g}; this one keeps most"
+        return Choice(index=index, goal_met=bool(plain), reason=reason + self._identity_part(trials[index]))
+
+    def _identity_part(self, trial: Trial) -> str:
+        if trial.identity is None:
+            return "; identity not checked, the domain has no identity net"
+        return f"; identity {trial.identity:.2f}, asked for {self.keep_identity:g}"
 
 
-def _identity_part(candidate: Candidate, keep_identity: float) -> str:
-    if candidate.identity is None:
-        return "; identity not checked, the domain has no identity net"
-    return f"; identity {candidate.identity:.2f}, asked for {keep_identity:g}"
+def channels_text(number: int) -> str:
+    """A number of channels in words."""
+    return "1 channel" if number == 1 else f"{number} channels"
+
+
+def _identity(trial: Trial) -> float:
+    return 1.0 if trial.identity is None else trial.identity
+
+
+def _share(trial: Trial, reachable: float) -> str:
+    return f"{trial.gain / reachable:.0%} of the reachable CLIP gain"

@@ -1,7 +1,7 @@
 """The shards of long work, pure functions of JSON arguments for the engines of `jobs/`, and the jobs they make up.
 
-A function loads the domain that it is told, keeps it loaded for the next shard, and refuses networks that are not those
-the job was planned with: on another machine the same path may hold others.
+A function loads the domain that its arguments name, keeps it loaded for the next shard, and refuses networks that are
+not those the job was planned with: on another machine the same path may hold others.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,21 +19,28 @@ from torch import Tensor
 from ..errors import DomainError, JobError, TextmorphError
 from ..images import encode_image
 from ..jobs.engine import Engine, ProcessEngine
-from ..jobs.job_folder import SUFFIX, Job, noted_job, open_job
+from ..jobs.job_folder import SUFFIX, Job, Progress, noted_job, open_job
 from .domain import Domain, list_domains, load_domain
 from .editor import Editor
 from .record import Record
+from .request import Requests, make_method
 
 if TYPE_CHECKING:
     from ..banks.bank import ChannelBank
     from ..banks.differences import Prober
     from ..corpora.corpus import Corpus
-    from .plans import Plan
 
-Progress = Callable[[int, int], None]
-"""Called with what is done and the total."""
 
-_LOADED: dict[tuple[str, str], Editor] = {}
+class _Held:
+    """What one process keeps loaded between shards: one domain, and the prober of one bank."""
+
+    key: tuple[str, str] | None = None
+    editor: Editor | None = None
+    plan: str | None = None
+    prober: Prober | None = None
+
+
+_HELD = _Held()
 
 
 def remember(editor: Editor, device: str | None = None) -> dict[str, str]:
@@ -44,18 +50,20 @@ def remember(editor: Editor, device: str | None = None) -> dict[str, str]:
         device: of the shards, where it is another; then they load networks of their own.
     """
     arguments = {"domain": _place(editor.domain), "device": device or editor.domain.device}
-    _LOADED.clear()
-    _LOADED[arguments["domain"], editor.domain.device] = editor
+    _hold(editor, arguments["domain"], editor.domain.device)
     return arguments
 
 
 def editor_of(domain: str, device: str) -> Editor:
     """The networks of a domain, loaded once."""
-    if (domain, device) not in _LOADED:
-        _LOADED.clear()
-        _prober.cache_clear()
-        _LOADED[domain, device] = Editor(load_domain(domain, device=device))
-    return _LOADED[domain, device]
+    if _HELD.editor is None or _HELD.key != (domain, device):
+        _hold(Editor(load_domain(domain, device=device)), domain, device)
+    assert _HELD.editor is not None
+    return _HELD.editor
+
+
+def _hold(editor: Editor, domain: str, device: str) -> None:
+    _HELD.key, _HELD.editor, _HELD.plan, _HELD.prober = (domain, device), editor, None, None
 
 
 def usual_threads(engine: Engine) -> int:
@@ -85,12 +93,13 @@ def bank_shard(*, domain: str, device: str, plan: dict[str, Any], first: int, la
     return save(_prober(domain, device, json.dumps(plan, sort_keys=True)).part(first, last))
 
 
-@lru_cache(maxsize=1)
 def _prober(domain: str, device: str, plan: str) -> Prober:
     from ..banks.differences import Prober
 
     found = editor_of(domain, device)
-    return Prober(found.generator, found.embedder, json.loads(plan))
+    if _HELD.prober is None or _HELD.plan != plan:
+        _HELD.prober, _HELD.plan = Prober(found.generator, found.embedder, json.loads(plan)), plan
+    return _HELD.prober
 
 
 def make_bank(
@@ -114,7 +123,8 @@ def make_bank(
         job: folder to keep the shards in; None takes one beside the target, and removes it at the end.
         device: of the workers; None takes the domain's.
         progress: called with the channels done and their total.
-        truncation, to_rgb: None takes the domain's, or those of `build_bank`.
+        truncation: None takes the domain's, or that of `build_bank`.
+        to_rgb: None takes what the methods' tables of the domain ask for.
         options: the others of `build_bank`.
 
     Raises:
@@ -131,7 +141,7 @@ def make_bank(
         size = before.get("batch_size") if isinstance(before, dict) else None
         options["batch_size"] = size if type(size) is int and 1 <= size <= 2**16 else None
     options["truncation"] = domain.truncation_or(0.7, truncation)
-    options["to_rgb"] = domain.to_rgb if to_rgb is None else to_rgb
+    options["to_rgb"] = domain.bank_layers["to_rgb"] if to_rgb is None else to_rgb
     plan = plan_bank(domain.generator, domain.embedder, **options)
 
     def make(path: Path, parts: Iterator[dict[str, Tensor]]) -> None:
@@ -240,17 +250,17 @@ def _carry_out(
 
 
 def edit_arguments(
-    editor: Editor, request: Mapping[str, Any], plan: Plan, *, before_after: bool, device: str | None = None
+    editor: Editor, requests: Requests, *, before_after: bool, device: str | None = None
 ) -> dict[str, Any]:
-    """What all shards of a folder's edit have in common.
+    """What all shards of a folder's edit have in common. Makes the channel bank where it is needed and missing.
 
     Args:
-        request: arguments of `Editor.plan`, JSON.
-        plan: what that made of them.
+        requests: checked by `Editor.check`.
         before_after: whether that picture is wanted, too.
     """
-    parts = editor.fingerprints(plan)
-    about = {"request": request, "plan": plan.about, "parts": parts, "before_after": before_after}
+    if requests.uses("bank"):
+        editor.domain.load_bank()
+    about = {"requests": requests.json, "parts": editor.fingerprints(requests), "before_after": before_after}
     common: dict[str, Any] = json.loads(json.dumps({**remember(editor, device), **about}))
     return common
 
@@ -259,35 +269,35 @@ def edit_shard(
     *,
     domain: str,
     device: str,
-    request: dict[str, Any],
-    plan: dict[str, Any],
+    requests: dict[str, Any],
     parts: dict[str, str | None],
     before_after: bool,
     photos: list[str],
 ) -> bytes:
     """Edit some photos; for `edited_photos`."""
     editor = editor_of(domain, device)
-    agreed = editor.plan(**request)
-    found = json.loads(json.dumps([agreed.about, editor.fingerprints(agreed)]))
-    if found != [plan, parts]:
+    agreed = Requests.from_json(editor.domain, requests)
+    if agreed.uses("bank"):
+        editor.domain.load_bank()
+    if json.loads(json.dumps(editor.fingerprints(agreed))) != parts:
         raise DomainError(f"the domain {domain} of this worker is another, or was changed meanwhile")
-    told: list[dict[str, Any]] = [{} for _ in photos]
+    notes: list[dict[str, Any]] = [{} for _ in photos]
     files: dict[str, bytes] = {}
     opened = {}
     for number, photo in enumerate(photos):
-        with _noted(told[number]):
-            opened[number] = editor.open(photo, crop=agreed.crop)
-    latents = editor.invert_sources(list(opened.values()), refine=agreed.refine) if opened else []
-    for (number, source), latent in zip(opened.items(), latents, strict=True):
-        with _noted(told[number]):
-            result = editor.carry_out(agreed, source, latent=latent)
+        with _noted(notes[number]):
+            opened[number] = editor.open(photo, frame=agreed.frame)
+    inverted = editor.invert_photos(list(opened.values()), refine=agreed.refine)
+    for number, opened_photo in zip(opened, inverted, strict=True):
+        with _noted(notes[number]):
+            result = editor.edit(opened_photo, agreed)
             made = {"picture.png": result.encode()}
             if before_after:
                 made["before-after.png"] = encode_image(result.before_after())
             files |= {f"{number}/{name}": content for name, content in made.items()}
-            told[number]["record"] = result.record
+            notes[number]["record"] = result.record
     tensors = {name: torch.frombuffer(bytearray(content), dtype=torch.uint8) for name, content in files.items()}
-    return save({**tensors, "told": torch.frombuffer(bytearray(json.dumps(told).encode()), dtype=torch.uint8)})
+    return save({**tensors, "notes": torch.frombuffer(bytearray(json.dumps(notes).encode()), dtype=torch.uint8)})
 
 
 def edited_photos(content: bytes) -> list[tuple[Record | TextmorphError, dict[str, bytes]]]:
@@ -296,25 +306,25 @@ def edited_photos(content: bytes) -> list[tuple[Record | TextmorphError, dict[st
 
     files = {name: tensor.numpy().tobytes() for name, tensor in load(content).items()}
     photos: list[tuple[Record | TextmorphError, dict[str, bytes]]] = []
-    for number, told in enumerate(json.loads(files.pop("told"))):
+    for number, note in enumerate(json.loads(files.pop("notes"))):
         own = {name.partition("/")[2]: file for name, file in files.items() if name.startswith(f"{number}/")}
-        kind = getattr(errors, told.get("error", ""), JobError)
-        photos.append((told["record"] if "record" in told else kind(told["message"]), own))
+        kind = getattr(errors, note.get("error", ""), JobError)
+        photos.append((note["record"] if "record" in note else kind(note["message"]), own))
     return photos
 
 
 class _noted:
     """Notes an error about one photo, so that the others are done."""
 
-    def __init__(self, told: dict[str, Any]) -> None:
-        self.told = told
+    def __init__(self, note: dict[str, Any]) -> None:
+        self.note = note
 
     def __enter__(self) -> None:
         return None
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> bool:
         if isinstance(error, TextmorphError):
-            self.told |= {"error": type(error).__name__, "message": str(error)}
+            self.note |= {"error": type(error).__name__, "message": str(error)}
             return True
         return False
 
@@ -337,24 +347,19 @@ def mapper_shard(
     """Train the mapper of one text in its run folder, or go on there; gives the mapper's file.
 
     Args:
-        method: fields of `LatentMapping`.
+        method: fields of `LatentMapper`.
         latents: file to train on, and
         run: folder, both at the same place for every worker that may get this shard.
     """
     from ..jobs.run_folder import CONFIG
     from ..latents import Latent
-    from ..methods.latent_mapper import LatentMapping
-    from .wishes import picture_corpus
 
     found = editor_of(domain, device)
     if parts != mapper_parts(found):
         raise DomainError(f"the domain {domain} of this worker is another, or was changed meanwhile")
-    mapping = LatentMapping(**method)
-    corpus = picture_corpus(found.domain) if mapping.head_start else None
-    mapping.train(
+    make_method(found.domain, "mapper", method).train(
         found.generator, found.embedder, target=target, neutral=neutral, latents=Latent.load(latents),
-        identity_embedder=found.identity, corpus=corpus, run=run, save_seconds=save_seconds,
-        resume=(Path(run) / CONFIG).exists(),
+        identity_embedder=found.identity, run=run, save_seconds=save_seconds, resume=(Path(run) / CONFIG).exists(),
     )  # fmt: skip
     return (Path(run) / "mapper.safetensors").read_bytes()
 

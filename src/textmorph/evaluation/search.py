@@ -1,4 +1,4 @@
-"""Tuning: which strength and which threshold make the images of a method most like their texts.
+"""Search on a validation set: which strength and which threshold make images of a method most like their texts.
 
 As StyleCLIP-FEU chose them (Baba et al. 2023, arXiv:2304.00964, Sec. 4.2). The cosine alone favours large strengths.
 """
@@ -38,7 +38,7 @@ class Trial:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tuning:
+class Search:
     """All pairs that were tried, and the best of them."""
 
     best: Trial
@@ -49,7 +49,7 @@ class Tuning:
         return asdict(self)
 
 
-def tune(
+def search(
     method: Any,
     generator: Generator,
     embedder: TextEmbedder,
@@ -62,7 +62,7 @@ def tune(
     batch_size: int = 16,
     progress: Callable[[int, int], None] | None = None,
     **inputs: Any,
-) -> Tuning:
+) -> Search:
     """Search the strength and the threshold (or number of channels) of highest CLIP cosine between image and text.
 
     A text for which a threshold selects nothing counts with its unedited images.
@@ -88,7 +88,7 @@ def tune(
             {"threshold": float(b), "num_channels": None} for b in (THRESHOLDS if thresholds is None else thresholds)
         ]
     if not (rules and strengths and targets and len(latents)):
-        raise OptionError("tuning needs texts, latents, strengths, and thresholds or numbers of channels")
+        raise OptionError("a search needs texts, latents, strengths, and thresholds or numbers of channels")
     trials = []
     for turn, rule in enumerate(rules):
         scores = torch.zeros(len(strengths), dtype=torch.float64)
@@ -109,7 +109,7 @@ def tune(
         trials += [
             Trial(strength=float(a), score=m, empty=empty, **rule) for a, m in zip(strengths, means, strict=True)
         ]
-    return Tuning(best=max(trials, key=lambda trial: trial.score), trials=tuple(trials))
+    return Search(best=max(trials, key=lambda trial: trial.score), trials=tuple(trials))
 
 
 def _mean_cosine(

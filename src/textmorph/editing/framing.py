@@ -1,7 +1,7 @@
-"""Which square of a photo a domain gets to see: the middle one, one that is named, or the one it can draw best.
+"""The search for the square of a photo that a domain can draw.
 
-No landmarks are looked for: they would need a network of their own for every kind of picture. The domain's own networks
-search: the square of which they leave the least unexplained is where the domain's kind of picture is.
+No landmarks are needed: the domain's own networks search. The domain's kind of picture is in the square of which its
+networks leave the least unexplained.
 """
 
 from __future__ import annotations
@@ -10,30 +10,23 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING, ClassVar, Literal
-from weakref import WeakKeyDictionary
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from ..errors import ImageError, OptionError
+from ..errors import ImageError
 from ..images import resize
 
 if TYPE_CHECKING:
     from ..generators import Generator
     from ..inversion.encoders import Encoder
 
-Crop = Literal["auto", "middle"] | tuple[int, int, int]
-"""What can be asked for: `auto`, `middle`, or left, top and side of a square in pixels."""
-
 COMPARED_AT = 64
 """Side at which a picture is compared with its reconstruction: fine grain says little about the domain."""
 EXPLAINED = 0.75
-"""Largest share of its contrast that stays unexplained of a square that counts as drawn. Of 400 portraits in the middle
-it was 0.63 at most, of 51 squares that were off it was 0.88 at least, with the first weights of `portraits`."""
-LEAST_SIDE = 8
-"""Smallest side in pixels of a square that is named."""
+"""Largest share of its contrast that stays unexplained of a square that counts as drawn."""
 SEARCHED_SIDE = 32
 """Smallest side in pixels of a square that is searched for."""
 LEAST_SHARE = 0.3
@@ -78,7 +71,7 @@ class Square:
         if self.left < 0 or self.top < 0 or self.left + self.side > width or self.top + self.side > height:
             raise ImageError(
                 f"the square {self} reaches outside of the picture, which is {width} × {height} pixels; "
-                "crop takes its left edge, top edge and side, in pixels of the picture turned upright"
+                "frame takes its left edge, top edge and side, in pixels of the picture turned upright"
             )
         return image[..., self.top : self.top + self.side, self.left : self.left + self.side]
 
@@ -91,29 +84,6 @@ def middle_square(image: Tensor) -> Square:
     height, width = image.shape[-2:]
     side = min(height, width)
     return Square((width - side) // 2, (height - side) // 2, side)
-
-
-def check_crop(crop: object) -> Crop:
-    """What is asked for, checked: `auto`, `middle`, three whole numbers, or the same as a text `X,Y,SIZE`.
-
-    Raises:
-        OptionError: it is something else.
-    """
-    if crop == "auto" or crop == "middle":
-        return "auto" if crop == "auto" else "middle"
-    parts: Iterable[object] = crop.split(",") if isinstance(crop, str) else crop if isinstance(crop, Iterable) else ()
-    numbers = [_whole(part) for part in parts]
-    if len(numbers) != 3 or None in numbers:
-        raise OptionError(
-            f"crop is 'auto', 'middle', or left edge, top edge and side of a square in pixels, e.g. 120,40,300; not "
-            f"{crop!r}"
-        )
-    left, top, side = (number or 0 for number in numbers)
-    if left < 0 or top < 0 or side < LEAST_SIDE:
-        raise OptionError(
-            f"a crop begins at 0,0 or further in, with a side of {LEAST_SIDE} pixels or more; not {crop!r}"
-        )
-    return left, top, side
 
 
 def reconstruction_distance(image: Tensor, reconstruction: Tensor) -> Tensor:
@@ -139,45 +109,58 @@ def unexplained(image: Tensor, reconstruction: Tensor) -> Tensor:
     return reconstruction_distance(image, reconstruction) / contrast(image).clamp(min=1e-4)
 
 
-@torch.no_grad()
-def find_square(image: Tensor, encoder: Encoder, generator: Generator, *, far_distance: float) -> tuple[Square, bool]:
-    """The square of a photo that a domain can draw: the middle one if it is near, else the best of a search.
+class FrameSearch:
+    """Find the square of a photo that a domain can draw: the middle one if it is near, else the best of a search.
 
     Squares on a coarse grid of sizes and positions, then on finer grids around the best, are measured against the
-    eigenpictures of the generator; the finalists, and then small moves of the best, are encoded and drawn, at the
+    eigenpictures of the generator. The finalists, and then small moves of the best, are encoded and drawn, at the
     lowest resolution at which the generator shows the same picture. Least `unexplained` wins at every stage. A square
     counts as drawn only if it is near and `EXPLAINED`: a wall is near, too. If none is, the middle square stays. Turned
     faces are not turned back.
 
-    Tried on portraits and given up: the least distance takes flat squares; encoding and drawing every square took five
-    times as long and missed 5 of 21, for an encoder says little of a square that is off by an eighth.
-
     Args:
-        image: the photo, [1, 3, H, W] in [-1, 1].
         far_distance: of the domain: reconstruction distance up to which a picture is near.
-
-    Returns:
-        The square, and whether it was searched for and found.
 
     Source: for eigenpictures, Turk and Pentland 1991, "Eigenfaces for Recognition" (distance from face space).
     """
-    middle = middle_square(image)
-    look = _Look(image, encoder, generator, far_distance)
-    if look.can_draw(middle):
-        return middle, False
-    height, width = image.shape[-2:]
-    rough = _Ranking(look.roughly_unexplained)
-    rough.add([middle, *coarse_grid(height, width)])
-    step, ratio = STEP, RATIO
-    for number in STARTS:
-        step, ratio = step / 2, math.sqrt(ratio)
-        rough.add(near for square in rough.best(number) for near in _neighbours(square, step, ratio, height, width))
-    exact = _Ranking(look.unexplained)
-    exact.add(rough.best(FINALISTS, apart=step))
-    for step in LAST_STEPS:
-        exact.add(_neighbours(exact.best(1)[0], step, 1 - 2 * step, height, width))
-    square = exact.best(1)[0]
-    return (square, True) if square != middle and look.can_draw(square) else (middle, False)
+
+    def __init__(self, encoder: Encoder, generator: Generator, *, far_distance: float) -> None:
+        self.encoder, self.generator, self.far_distance = encoder, generator, far_distance
+        self._eigenpictures: Eigenpictures | None = None
+
+    @torch.no_grad()
+    def find(self, image: Tensor) -> tuple[Square, bool]:
+        """The square of a photo, [1, 3, H, W] in [-1, 1], and whether it was searched for and found."""
+        middle = middle_square(image)
+        look = _Look(image, self)
+        if look.can_draw(middle):
+            return middle, False
+        height, width = image.shape[-2:]
+        rough = _Ranking(look.roughly_unexplained)
+        rough.add([middle, *coarse_grid(height, width)])
+        step, ratio = STEP, RATIO
+        for number in STARTS:
+            step, ratio = step / 2, math.sqrt(ratio)
+            rough.add(near for square in rough.best(number) for near in _neighbours(square, step, ratio, height, width))
+        exact = _Ranking(look.unexplained)
+        exact.add(rough.best(FINALISTS, apart=step))
+        for step in LAST_STEPS:
+            exact.add(_neighbours(exact.best(1)[0], step, 1 - 2 * step, height, width))
+        square = exact.best(1)[0]
+        return (square, True) if square != middle and look.can_draw(square) else (middle, False)
+
+    def eigenpictures(self, resolution: int) -> Eigenpictures:
+        """Those of the generator; the first call draws them, and takes as long as that."""
+        if self._eigenpictures is None:
+            generator = self.generator
+            latents = generator.to_space(generator.sample(NUM_PICTURES, seed=0), "w+")
+            side = min(EIGEN_SIDE, generator.resolution)
+            drawn = [
+                resize(generator(latents[slice(first, first + BATCH)], resolution=resolution), side, method="area")
+                for first in range(0, NUM_PICTURES, BATCH)
+            ]
+            self._eigenpictures = Eigenpictures(torch.cat(drawn).clamp(-1, 1))
+        return self._eigenpictures
 
 
 def coarse_grid(height: int, width: int) -> list[Square]:
@@ -201,8 +184,6 @@ class Eigenpictures:
         pictures: [N, 3, S, S].
     """
 
-    _known: ClassVar[WeakKeyDictionary[Generator, Eigenpictures]] = WeakKeyDictionary()
-
     def __init__(self, pictures: Tensor) -> None:
         self.side = pictures.shape[-1]
         rows = pictures.flatten(1)  # [N, D]
@@ -216,30 +197,18 @@ class Eigenpictures:
         made: Tensor = rows @ self._directions.T @ self._directions + self._mean
         return made.view_as(image)
 
-    @classmethod
-    def of(cls, generator: Generator, resolution: int) -> Eigenpictures:
-        """Those of a generator; the first call draws, and takes as long as that."""
-        if generator not in cls._known:
-            latents = generator.to_space(generator.sample(NUM_PICTURES, seed=0), "w+")
-            side = min(EIGEN_SIDE, generator.resolution)
-            drawn = [
-                resize(generator(latents[slice(first, first + BATCH)], resolution=resolution), side, method="area")
-                for first in range(0, NUM_PICTURES, BATCH)
-            ]
-            cls._known[generator] = cls(torch.cat(drawn).clamp(-1, 1))
-        return cls._known[generator]
-
 
 class _Look:
     """What the networks of a domain make of squares of a photo."""
 
-    def __init__(self, image: Tensor, encoder: Encoder, generator: Generator, far_distance: float) -> None:
-        self._image, self._encoder, self._generator = image.to(generator.mean_w.device), encoder, generator
+    def __init__(self, image: Tensor, search: FrameSearch) -> None:
+        self._search, self._encoder, generator = search, search.encoder, search.generator
+        self._image, self._generator = image.to(generator.mean_w.device), generator
         self._side = min(generator.resolution, 256)
         self._scale = min(1.0, self._side / LEAST_SHARE / min(image.shape[-2:]))
         size = (round(image.shape[-2] * self._scale), round(image.shape[-1] * self._scale))
         self._reduced = resize(self._image, size, method="area") if self._scale < 1 else self._image
-        self._far_distance = far_distance
+        self._far_distance = search.far_distance
         self._resolution = generator.resolution
 
     def can_draw(self, square: Square) -> bool:
@@ -268,7 +237,7 @@ class _Look:
 
     def roughly_unexplained(self, squares: Sequence[Square]) -> list[float]:
         """Of each square, by the eigenpictures."""
-        eigen = Eigenpictures.of(self._generator, self._resolution)
+        eigen = self._search.eigenpictures(self._resolution)
         pictures = torch.cat([self._cut(square, eigen.side, method="area") for square in squares])
         return unexplained(pictures, eigen(pictures)).tolist()
 
@@ -297,7 +266,7 @@ class _Ranking:
         """The best, least first; those nearer than a share of their side to a better one left out."""
         chosen: list[Square] = []
         for square in sorted(self.shares, key=lambda square: (self.shares[square], square)):
-            if all(_way(square, other) >= apart * other.side for other in chosen):
+            if all(_distance(square, other) >= apart * other.side for other in chosen):
                 chosen.append(square)
             if len(chosen) == number:
                 break
@@ -323,7 +292,7 @@ def _neighbours(square: Square, step: float, ratio: float, height: int, width: i
     return found
 
 
-def _way(one: Square, other: Square) -> float:
+def _distance(one: Square, other: Square) -> float:
     """Largest of the differences of their edges and sides, in pixels."""
     return max(abs(one.left - other.left), abs(one.top - other.top), abs(one.side - other.side))
 
@@ -337,9 +306,3 @@ def _positions(room: int, step: float) -> list[int]:
 def _small(image: Tensor) -> Tensor:
     side = min(image.shape[-1], COMPARED_AT)
     return interpolate(image.clamp(-1, 1), size=(side, side), mode="area")
-
-
-def _whole(value: object) -> int | None:
-    if isinstance(value, str):
-        return int(value) if value.strip().isascii() and value.strip().removeprefix("-").isdigit() else None
-    return value if isinstance(value, int) and not isinstance(value, bool) else None

@@ -1,4 +1,4 @@
-"""Which square of a photo is taken: found where the domain's pictures are, left alone where nothing is to be found."""
+"""Frames: found where the domain's pictures are, left alone where nothing is to be found."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from textmorph import read_image
-from textmorph.editing.alignment import (
+from textmorph.editing.domain import list_domains, load_domain
+from textmorph.editing.editor import Editor
+from textmorph.editing.framing import (
     MOST_SQUARES,
+    FrameSearch,
     Square,
-    check_crop,
     coarse_grid,
     contrast,
-    find_square,
     middle_square,
     reconstruction_distance,
     unexplained,
 )
-from textmorph.editing.domain import list_domains, load_domain
-from textmorph.editing.editor import Editor
-from textmorph.errors import ImageError, OptionError
+from textmorph.editing.photos import Frame, parse_frame
+from textmorph.errors import ImageError, InputError, OptionError
 from textmorph.images import center_square, resize, write_image
 from textmorph.latents import Latent
 
@@ -64,7 +64,7 @@ class SmoothDomain:
         return self.pictures[latent.value[:, 0, 0].long()]
 
     def find(self, photo: Tensor) -> tuple[Square, bool]:
-        return find_square(photo, self.encode, self, far_distance=FAR)  # type: ignore[arg-type]
+        return FrameSearch(self.encode, self, far_distance=FAR).find(photo)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -126,7 +126,7 @@ def test_a_near_middle_is_taken_after_a_single_look(smooth: SmoothDomain) -> Non
 
 def test_a_middle_that_is_near_but_explains_nothing_is_no_reason_to_stop(smooth: SmoothDomain) -> None:
     photo, there = pasted(smooth.pictures[[0]], "plain", 6, shorter=120)
-    square, found = find_square(photo, smooth.encode, smooth, far_distance=1.0)  # type: ignore[arg-type]
+    square, found = FrameSearch(smooth.encode, smooth, far_distance=1.0).find(photo)  # type: ignore[arg-type]
     assert found
     assert overlap(square, there) >= 0.8
 
@@ -164,23 +164,23 @@ def test_the_coarse_grid_covers_a_photo_of_any_shape_and_stays_small(size: tuple
 # What can be asked for
 
 
-@pytest.mark.parametrize("crop", ["auto", "middle"])
-def test_words_are_taken_as_they_are(crop: str) -> None:
-    assert check_crop(crop) == crop
+@pytest.mark.parametrize("frame", ["auto", "middle"])
+def test_words_are_taken_as_they_are(frame: str) -> None:
+    assert parse_frame(frame) == frame
 
 
 def test_a_square_may_be_a_text_or_three_numbers() -> None:
-    assert check_crop("12,0,300") == check_crop((12, 0, 300)) == check_crop([12, 0, 300]) == (12, 0, 300)
-    assert check_crop(" 12, 0 ,300") == (12, 0, 300)
+    assert parse_frame("12,0,300") == parse_frame((12, 0, 300)) == parse_frame([12, 0, 300]) == (12, 0, 300)
+    assert parse_frame(" 12, 0 ,300") == (12, 0, 300)
 
 
 @pytest.mark.parametrize(
-    "crop", ["", "centre", "1,2", "1,2,3,4", "1;2;30", "a,b,c", "1.5,2,30", "-1,0,30", "0,0,7", "0,0,-30", (1, 2),
+    "frame", ["", "centre", "1,2", "1,2,3,4", "1;2;30", "a,b,c", "1.5,2,30", "-1,0,30", "0,0,7", "0,0,-30", (1, 2),
              (1.5, 0, 30), (True, 0, 30), None, 7, "１,2,30"],
 )  # fmt: skip
-def test_anything_else_is_refused_with_what_to_do(crop: Any) -> None:
-    with pytest.raises(OptionError, match=r"crop .*(120,40,300|or further in)"):
-        check_crop(crop)
+def test_anything_else_is_refused_with_what_to_do(frame: Any) -> None:
+    with pytest.raises(OptionError, match=r"frame .*(120,40,300|or further in)"):
+        parse_frame(frame)
 
 
 @pytest.mark.parametrize("square", [Square(21, 0, 20), Square(0, 11, 20), Square(0, 0, 41), Square(-1, 0, 8)])
@@ -189,7 +189,27 @@ def test_a_square_outside_of_the_picture_is_refused(square: Square) -> None:
         square.cut(torch.zeros(1, 3, 30, 40))
 
 
-# The whole way
+def test_a_frame_maps_there_and_back_and_survives_json() -> None:
+    turned = Frame(map=(30.0, -10.0, 12.0, 10.0, 30.0, 5.0), by="box")
+    points = torch.rand(20, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    torch.testing.assert_close(turned.to_square(turned.to_photo(points)), points)
+    assert turned.box is None
+    upright = Frame.of(Square(3, 4, 20), "middle")
+    assert upright.box == (3, 4, 20)
+    torch.testing.assert_close(
+        upright.to_photo(torch.tensor([[0.0, 0.0], [1.0, 1.0]])), torch.tensor([[3.0, 4], [23, 24]])
+    )
+    for frame in (turned, upright):
+        assert Frame.from_json(json.loads(json.dumps(frame.json))) == frame
+
+
+@pytest.mark.parametrize("map_", [[0.0] * 6, [1.0] * 5, None, [float("nan")] * 6, ["a"] * 6])
+def test_a_damaged_frame_is_refused(map_: Any) -> None:
+    with pytest.raises(InputError):
+        Frame.from_json({"map": map_, "by": "box"})
+
+
+# The whole editor
 
 
 @pytest.fixture(scope="module")
@@ -216,29 +236,29 @@ def off_centre(editor: Editor) -> tuple[Tensor, Square]:
 def test_the_square_that_was_found_is_edited_and_recorded(editor: Editor) -> None:
     photo, there = off_centre(editor)
     result = editor.edit(photo, WISH, strength=2.0)
-    crop = result.record["source"]["crop"]
-    square = Square(crop["left"], crop["top"], crop["side"])
-    assert crop["by"] == "search"
+    frame = Frame.from_json(result.record["source"]["frame"])
+    square = Square(*frame.box)  # type: ignore[misc]
+    assert frame.by == "search"
     assert overlap(square, there) > 0.9
-    assert any(f"cropped to the square {square}" in warning for warning in result.warnings)
-    again = editor.edit(photo, WISH, strength=2.0, crop=(square.left, square.top, square.side))
+    assert any(f"the square {square} (left, top, side in pixels) was taken" in warning for warning in result.warnings)
+    again = editor.edit(photo, WISH, strength=2.0, frame=(square.left, square.top, square.side))
     assert torch.equal(again.image, result.image)
-    assert again.record["source"]["crop"] == crop | {"by": "given"}
+    assert again.record["source"]["frame"] == frame.json | {"by": "box"}
     assert torch.equal(editor.replay(json.loads(json.dumps(result.record))).image, result.image)
-    assert torch.equal(editor.invert(photo).value, editor.invert(photo, crop=str(square)).value)
+    assert torch.equal(editor.invert(photo).value, editor.invert(photo, frame=str(square)).value)
 
 
 def test_the_middle_can_be_had_all_the_same(editor: Editor) -> None:
     photo, _ = off_centre(editor)
-    source = editor.open(photo, crop="middle")
+    source = editor.open(photo, frame="middle")
     assert torch.equal(source.image, resize(center_square(photo), 16).clamp(-1, 1))
-    assert source.about["crop"] == {"left": 20, "top": 0, "side": 120, "by": "middle"}
+    assert source.frame == Frame.of(Square(20, 0, 120), "middle")
     assert not source.notes
 
 
-def test_the_hash_is_that_of_the_photo_whatever_is_cropped(editor: Editor) -> None:
+def test_the_hash_is_that_of_the_photo_whatever_is_taken(editor: Editor) -> None:
     photo, square = off_centre(editor)
-    sources = [editor.open(photo, crop=crop) for crop in ("auto", "middle", str(square), "0,0,50")]
+    sources = [editor.open(photo, frame=frame) for frame in ("auto", "middle", str(square), "0,0,50")]
     assert len({source.about["sha256"] for source in sources}) == 1
 
 
@@ -248,24 +268,24 @@ def test_without_a_far_distance_or_an_encoder_nothing_is_searched(editor: Editor
     blind = replace(load_domain(folder), far_distance=0.05, files={"generator": "generator.safetensors"})
     for domain in (unsure, blind):
         source = Editor(domain).open(photo)
-        assert source.about["crop"]["by"] == "middle"
+        assert source.about["frame"]["by"] == "middle"
         assert torch.equal(source.image, resize(center_square(photo), 16).clamp(-1, 1))
 
 
-def test_another_crop_is_another_plan(editor: Editor, tmp_path: Path) -> None:
+def test_another_frame_is_another_request(editor: Editor, tmp_path: Path) -> None:
     photo, _ = off_centre(editor)
     write_image(photo, tmp_path / "a.png")
-    plan, source = editor.plan(WISH, strength=1.0), editor.open(tmp_path / "a.png")
-    record = json.loads(json.dumps(editor.carry_out(plan, source).record))
-    assert editor.is_done(record, plan, editor.open(tmp_path / "a.png", crop="middle"))
-    assert not editor.is_done(record, editor.plan(WISH, strength=1.0, crop="middle"), source)
+    requests, source = editor.check(WISH, strength=1.0), editor.open(tmp_path / "a.png")
+    record = json.loads(json.dumps(editor.edit(source, requests).record))
+    assert editor.is_done(record, requests, editor.open(tmp_path / "a.png", frame="middle"))
+    assert not editor.is_done(record, editor.check(WISH, strength=1.0, frame="middle"), source)
 
 
-def test_a_latent_has_no_crop(editor: Editor) -> None:
+def test_a_latent_has_no_frame(editor: Editor) -> None:
     latent = editor.generator.sample(1, seed=0)
-    assert torch.equal(editor.open(latent).image, editor.open(latent, crop="middle").image)
+    assert torch.equal(editor.open(latent).image, editor.open(latent, frame="middle").image)
     with pytest.raises(OptionError, match="latent"):
-        editor.open(latent, crop=(0, 0, 16))
+        editor.open(latent, frame=(0, 0, 16))
 
 
 # The real thing
@@ -281,7 +301,7 @@ def test_centred_portraits_stay_as_they_are_bit_for_bit() -> None:
     for path in samples[:3]:
         source = editor.open(path)
         assert torch.equal(source.image, resize(center_square(read_image(path)), 128).clamp(-1, 1))
-        assert source.about["crop"]["by"] == "middle"
+        assert source.about["frame"]["by"] == "middle"
 
 
 @pytest.mark.slow
@@ -291,5 +311,5 @@ def test_portraits_are_found_anywhere(kind: str) -> None:
     overlaps = []
     for seed, path in enumerate(samples[:4]):
         photo, there = pasted(read_image(path), kind, seed, shorter=360)
-        overlaps.append(overlap(Square(*(editor.open(photo).about["crop"][k] for k in ("left", "top", "side"))), there))
+        overlaps.append(overlap(Square(*editor.open(photo).frame.box), there))
     assert sum(value >= 0.7 for value in overlaps) >= 3, overlaps  # of the first four; misses happen, see the docs
