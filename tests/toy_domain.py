@@ -24,7 +24,7 @@ def write_toy_domain(folder: Path, *, bank: bool = True, corpus: bool = True, en
     """Write the folder and return it: 16 px generator, e4e, CLIP and identity net, all with seeded random weights."""
     from dataclasses import asdict
 
-    from textmorph.banks.differences import build_bank
+    from textmorph.banks.bank import build_bank
     from textmorph.corpora.corpus import Corpus
     from textmorph.editing.domain import load_domain
 

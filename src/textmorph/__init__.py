@@ -17,7 +17,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from .banks.bank import ChannelBank as ChannelBank
-    from .banks.differences import build_bank as build_bank
+    from .banks.bank import build_bank as build_bank
     from .banks.gradients import gradient_bank as gradient_bank
     from .corpora.corpus import Corpus as Corpus
     from .editing.domain import Domain as Domain
@@ -58,7 +58,7 @@ _PUBLIC = {
     "load_edit": "textmorph.edits:load_edit",
     "Latent": "textmorph.latents:Latent",
     "ChannelBank": "textmorph.banks.bank:ChannelBank",
-    "build_bank": "textmorph.banks.differences:build_bank",
+    "build_bank": "textmorph.banks.bank:build_bank",
     "gradient_bank": "textmorph.banks.gradients:gradient_bank",
     "Corpus": "textmorph.corpora.corpus:Corpus",
     "load_generator": "textmorph.generators:load_generator",

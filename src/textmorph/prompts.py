@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from .errors import OptionError, PromptError
+from .hashing import fingerprint
 
 if TYPE_CHECKING:
     from .embedders import TextEmbedder
@@ -100,6 +101,32 @@ def text_shift(embedder: TextEmbedder, *, neutral: str, target: str, templates: 
             f"{neutral!r} and {target!r} are the same to this embedder; it may not know the words that differ"
         )
     return F.normalize(shift, dim=0)
+
+
+class TextMemory:
+    """An embedder that embeds a list of texts once: a search over numbers of channels asks for the same ones again."""
+
+    def __init__(self, embedder: TextEmbedder) -> None:
+        self._embedder = embedder
+        self._known: dict[tuple[str, ...], Tensor] = {}
+
+    def embed_text(self, texts: Sequence[str]) -> Tensor:
+        """Texts → unit rows, [T, D]."""
+        key = tuple(texts)
+        if key not in self._known:
+            if len(self._known) >= 64:
+                self._known.clear()
+            with torch.no_grad():
+                self._known[key] = self._embedder.embed_text(list(texts))
+        return self._known[key]
+
+    @property
+    def fingerprint(self) -> str:
+        """That of the embedder, so that its banks fit."""
+        return fingerprint(self._embedder)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._embedder, name)
 
 
 IMAGENET_TEMPLATES = tuple(

@@ -35,7 +35,7 @@ from ..toy_domain import write_toy_domain
 from ..toys import NearestEncoder, toy_image
 
 FAR = 0.1
-WISH = "a person with purple hair"
+TEXT = "a person with purple hair"
 
 
 class SmoothDomain:
@@ -235,13 +235,13 @@ def off_centre(editor: Editor) -> tuple[Tensor, Square]:
 
 def test_the_square_that_was_found_is_edited_and_recorded(editor: Editor) -> None:
     photo, there = off_centre(editor)
-    result = editor.edit(photo, WISH, strength=2.0)
+    result = editor.edit(photo, TEXT, strength=2.0)
     frame = Frame.from_json(result.record["source"]["frame"])
     square = Square(*frame.box)  # type: ignore[misc]
     assert frame.by == "search"
     assert overlap(square, there) > 0.9
     assert any(f"the square {square} (left, top, side in pixels) was taken" in warning for warning in result.warnings)
-    again = editor.edit(photo, WISH, strength=2.0, frame=(square.left, square.top, square.side))
+    again = editor.edit(photo, TEXT, strength=2.0, frame=(square.left, square.top, square.side))
     assert torch.equal(again.image, result.image)
     assert again.record["source"]["frame"] == frame.json | {"by": "box"}
     assert torch.equal(editor.replay(json.loads(json.dumps(result.record))).image, result.image)
@@ -275,10 +275,10 @@ def test_without_a_far_distance_or_an_encoder_nothing_is_searched(editor: Editor
 def test_another_frame_is_another_request(editor: Editor, tmp_path: Path) -> None:
     photo, _ = off_centre(editor)
     write_image(photo, tmp_path / "a.png")
-    requests, source = editor.check(WISH, strength=1.0), editor.open(tmp_path / "a.png")
+    requests, source = editor.check(TEXT, strength=1.0), editor.open(tmp_path / "a.png")
     record = json.loads(json.dumps(editor.edit(source, requests).record))
     assert editor.is_done(record, requests, editor.open(tmp_path / "a.png", frame="middle"))
-    assert not editor.is_done(record, editor.check(WISH, strength=1.0, frame="middle"), source)
+    assert not editor.is_done(record, editor.check(TEXT, strength=1.0, frame="middle"), source)
 
 
 def test_a_latent_has_no_frame(editor: Editor) -> None:

@@ -2,68 +2,37 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
 
-from ..edits import Direction, Edit, apply_edits
-from ..errors import DomainError, EmptyDirectionError, InputError, OptionError
-from ..hashing import fingerprint
-from ..images import resize
+from ..edits import Edit, apply_edits
+from ..errors import DomainError, InputError, OptionError
 from ..inversion.refinement import Refinement
 from ..latents import Latent
-from ..prompts import text_embedding
-from . import metrics
+from ..prompts import TextMemory
+from . import metrics, provenance
 from . import record as records
 from .domain import DEFAULT_DOMAIN, Domain, load_domain
 from .photos import FrameChoice, Photo, PhotoLike, open_photo
 from .record import Record
 from .record import Result as Result
-from .request import Request, Requests, make_requests, picture_corpus
-from .strength import StrengthSearch, Trial
+from .request import Request, Requests, make_requests
+from .settling import Settled, settle
+from .strength import StrengthSearch
 
 if TYPE_CHECKING:
     from ..banks.bank import ChannelBank
-    from ..embedders import TextEmbedder
     from ..generators import Generator
     from ..inversion.encoders import Encoder
     from ..jobs.job_folder import Progress
 
 Automatic = Literal["auto"]
-TRIAL_SIDE = 256
-"""Largest side, in pixels, at which the trials of automatic strength are drawn."""
-TRIALS_AT_ONCE = 16
-JUDGES = ("encoder", "witness")
-"""Parts that no edit depends on: a record may be replayed with others."""
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Settled:
-    """A request with its edit and its strength.
-
-    Args:
-        request: with the number of channels that was chosen.
-        automatic: how the strength was chosen, as JSON; None where it was given.
-    """
-
-    request: Request
-    edit: Edit
-    strength: float
-    automatic: dict[str, Any] | None
-
-    @property
-    def json(self) -> dict[str, Any]:
-        """What the record holds of it."""
-        about = {**self.request.json, "strength": self.strength, "space": self.edit.space, "automatic": self.automatic}
-        if isinstance(self.edit, Direction) and self.edit.space == "s":
-            about["channels"] = int(self.edit.vector.count_nonzero())
-        return about
 
 
 class Editor:
@@ -229,7 +198,7 @@ class Editor:
             return request.edit
         offers = request.inputs(self.domain, progress) | {"latent": latent, "progress": progress} | watching
         taken = {name: value for name, value in offers.items() if request.uses(name)}
-        edit: Edit = request.method.find(self.generator, self._texts, target=request.prompt, **taken)
+        edit: Edit = request.method.find(self.generator, self.texts, target=request.prompt, **taken)
         return edit
 
     def settle(
@@ -242,77 +211,8 @@ class Editor:
         inverted: Tensor | None = None,
         progress: Progress | None = None,
     ) -> Settled:
-        """Find the edit of a request, and its strength where that is automatic.
-
-        Args:
-            latent: of one picture.
-            search: for automatic strength.
-            others: what is applied besides; every trial stands beside them.
-            inverted: the picture as the generator draws it, [1, 3, R, R]; None draws it.
-
-        Raises:
-            EmptyDirectionError: no variant of the method finds an edit.
-        """
-        if request.strength is not None:
-            edit = self.find(request, latent, progress=progress)
-            return Settled(request=request, edit=edit, strength=request.strength, automatic=None)
-        found: list[tuple[Request, Edit]] = []
-        refused: list[EmptyDirectionError] = []
-        for variant in request.variants(search):
-            try:
-                found.append((variant, self.find(variant, latent, progress=progress)))
-            except EmptyDirectionError as error:  # noqa: PERF203 - each variant may fail for itself
-                refused.append(error)
-        if not found:
-            raise refused[0]
-        tries = [
-            (variant, edit, strength)
-            for variant, edit in found
-            for strength in (search.scales if edit.whole else search.strengths)
-        ]
-        inverted = self.render(latent) if inverted is None else inverted
-        trials = self._measure(request, tries, latent, inverted, [(one.edit, one.strength) for one in others])
-        choice = search.choose(trials)
-        chosen, edit, strength = tries[choice.index]
-        automatic = {
-            "num_channels": chosen.num_channels if request.open_channels else None,
-            "goal_met": choice.goal_met,
-            "reason": choice.reason,
-            "keep_identity": search.keep_identity,
-            "min_effect": search.min_effect,
-            "tried": [asdict(trial) for trial in trials],
-        }
-        return Settled(request=chosen, edit=edit, strength=strength, automatic=automatic)
-
-    @torch.no_grad()
-    def _measure(
-        self,
-        request: Request,
-        tries: Sequence[tuple[Request, Edit, float]],
-        latent: Latent,
-        inverted: Tensor,
-        others: list[tuple[Edit, float]],
-    ) -> list[Trial]:
-        """Draw every try small beside the other edits, and measure it against the picture without this edit."""
-        side = min(self.generator.resolution, TRIAL_SIDE)
-        assert request.target is not None
-        target = text_embedding(self._texts, request.target, templates=self.domain.sentences)
-        without = self.render(apply_edits(self.generator, latent, others), resolution=side)
-        before = metrics.seen(self.embedder, without) @ target
-        person = resize(inverted, side, method="area")
-        trials: list[Trial] = []
-        for first in range(0, len(tries), TRIALS_AT_ONCE):
-            batch = tries[first : first + TRIALS_AT_ONCE]
-            edited = [apply_edits(self.generator, latent, [(edit, strength), *others]) for _, edit, strength in batch]
-            images = self.render(Latent.cat(edited), resolution=side)
-            gains = (metrics.seen(self.embedder, images) @ target - before).tolist()
-            kept: list[float | None] = [None] * len(batch)
-            if self.identity is not None:
-                kept = metrics.identity_kept(self.identity, person, images).tolist()
-            for (variant, _, strength), gain, identity in zip(batch, gains, kept, strict=True):
-                count = variant.num_channels if request.open_channels else None
-                trials.append(Trial(strength=strength, num_channels=count, gain=gain, identity=identity))
-        return trials
+        """Find the edit of a request, and its strength where that is automatic; as `settling.settle`."""
+        return settle(self, request, latent, search=search, others=others, inverted=inverted, progress=progress)
 
     # Picture out
 
@@ -328,8 +228,8 @@ class Editor:
         edited = apply_edits(self.generator, latent, [(one.edit, one.strength) for one in settled])
         image = self.render(edited)
         record = self.describe(requests, photo) | {"edits": [one.json for one in settled]}
-        record["scores"] = self._scores(photo, inverted, image, settled, record["edits"])
-        record["warnings"] += self._doubts(record)
+        record["scores"] = provenance.scores(self.domain, self.texts, photo, inverted, image, settled, record["edits"])
+        record["warnings"] += provenance.doubts(self.domain, record)
         return Result(image=image, latent=edited, source=photo.image, inverted=inverted, record=record)
 
     def present(self, latent: Latent, *, request: dict[str, Any], photo: Photo | None = None) -> Result:
@@ -343,12 +243,16 @@ class Editor:
         image = self.render(latent)
         source = None if photo is None else photo.image
         about = photo.about if photo is not None else {"name": None, "of": "latent", "sha256": None}
-        record = self._preamble(latent, about, request) | {
-            "fingerprints": {part: self._fingerprint(part) for part in ("generator", "embedder")},
+        record = provenance.preamble(self.domain, latent, about, request) | {
+            "fingerprints": {
+                part: provenance.part_fingerprint(self.domain, part) for part in ("generator", "embedder")
+            },
             "scores": metrics.compare(source, image, image, self.identity),
-            "warnings": list(photo.notes) if photo is not None else self._unknown_words([request.get("prompt")]),
+            "warnings": list(photo.notes)
+            if photo is not None
+            else provenance.unknown_words(self.domain, [request.get("prompt")]),
         }
-        record["warnings"] += self._doubts(record)
+        record["warnings"] += provenance.doubts(self.domain, record)
         return Result(
             image=image, latent=latent, source=image if source is None else source, inverted=image, record=record
         )
@@ -392,22 +296,9 @@ class Editor:
     def describe(self, requests: Requests, photo: Photo) -> Record:
         """The part of a record that is known before an edit: versions, domain, source, request, input latent."""
         texts = [text for item in requests.items for text in (item.prompt, item.neutral)]
-        return self._preamble(_latent(photo), photo.about, requests.json) | {
+        return provenance.preamble(self.domain, _latent(photo), photo.about, requests.json) | {
             "fingerprints": self.fingerprints(requests),
-            "warnings": [*photo.notes, *self._unknown_words(texts)],
-        }
-
-    def _preamble(self, latent: Latent, source: dict[str, Any], request: dict[str, Any]) -> Record:
-        return {
-            "format": records.FORMAT,
-            "kind": "edit",
-            "versions": records.versions(),
-            "threads": torch.get_num_threads(),
-            "domain": {"name": self.domain.name, "folder": str(self.domain.folder)},
-            "source": source,
-            "request": request,
-            "input_latent": records.pack_latent(latent),
-            "edits": [],
+            "warnings": [*photo.notes, *provenance.unknown_words(self.domain, texts)],
         }
 
     def is_done(self, record: Record, requests: Requests, photo: Photo) -> bool:
@@ -422,113 +313,16 @@ class Editor:
 
     def fingerprints(self, requests: Requests) -> dict[str, str | None]:
         """Fingerprints of the parts of the domain that requests use; None for a bank that was not made yet."""
-        parts = ["generator", "encoder", "embedder", "identity", "witness"]
-        parts += [part for part in ("bank", "corpus", "templates") if requests.uses(part)]
-        return {part: self._fingerprint(part) for part in parts}
+        return provenance.fingerprints(self.domain, requests)
 
     def check_parts(self, record: Mapping[str, Any]) -> None:
-        """Refuse a record made with other parts; those that only judged or inverted do not matter.
-
-        Raises:
-            DomainError: a part of this domain is another.
-            InputError: the record names none.
-        """
-        made_with = record.get("fingerprints")
-        if not isinstance(made_with, dict):
-            raise InputError("this record is damaged: it does not name its networks")
-        for part, made in made_with.items():
-            have = None if part in JUDGES else self._fingerprint(part)
-            if part not in JUDGES and have != made:
-                raise DomainError(
-                    f"this picture was made with the {part} {made}, and that of domain {self.domain.name!r} is {have}; "
-                    "name the domain that it was made with"
-                )
-
-    @torch.no_grad()
-    def _scores(
-        self,
-        photo: Photo,
-        inverted: Tensor,
-        image: Tensor,
-        settled: Sequence[Settled],
-        edits: list[dict[str, Any]],
-    ) -> dict[str, float | None]:
-        """Figures about the result, against the inverted photo; those of each text are written beside it, too."""
-        judges: dict[str, Any] = {"clip_gain": self._texts, "witness_gain": self.domain.witness}
-        for one, about in zip(settled, edits, strict=True):
-            for name, judge in judges.items() if one.request.target is not None else ():
-                about[name] = None
-                if judge is not None:
-                    target = text_embedding(judge, one.request.target, templates=self.domain.sentences)
-                    about[name] = float(metrics.clip_gain(judge, inverted, image, target))
-        source = None if photo.is_latent else photo.image
-        return {name: edits[0].get(name) for name in judges} | metrics.compare(source, inverted, image, self.identity)
-
-    def _doubts(self, record: Record) -> list[str]:
-        """Warnings that the figures of a record give reason for."""
-        found: list[str] = []
-        distance, far = record["scores"]["reconstruction_distance"], self.domain.far_distance
-        if distance is not None and far is not None and distance > far:
-            found.append(
-                f"this picture is far from what the domain {self.domain.name!r} can draw (reconstruction distance "
-                f"{distance:.3f}, far is above {far:g}); the result will look like the domain, not like the picture"
-            )
-        for edit in record["edits"]:
-            automatic = edit["automatic"]
-            if automatic and not automatic["goal_met"]:
-                what = edit.get("prompt") or edit["provenance"].get("target")
-                found.append(f"{what!r}: automatic strength did not reach its goal: {automatic['reason']}")
-        return found
-
-    def _unknown_words(self, texts: Sequence[str | None]) -> list[str]:
-        """A warning for every word that the embedder does not know, where it can tell."""
-        ask: Callable[[str], list[str]] | None = getattr(self.embedder, "unknown_words", None)
-        words = [word for text in texts if text for word in (ask(text) if ask is not None else [])]
-        return [f"{word!r} is not a word this small model knows" for word in dict.fromkeys(words)]
-
-    def _fingerprint(self, part: str) -> str | None:
-        if part == "templates":
-            return hashlib.sha256("\n".join(self.domain.sentences).encode()).hexdigest()[:16]
-        if part == "bank":
-            bank = self.domain.bank if self.domain.has_bank else None
-            tensors = () if bank is None else (bank.effects, bank.consistency, bank.channel_std)
-            return records.tensor_sha256(*tensors)[:16] if tensors else None
-        if part == "corpus":
-            return str(picture_corpus(self.domain).fingerprint)
-        if part not in ("generator", "encoder", "embedder", "identity", "witness"):
-            raise OptionError(f"this record names an unknown part {part!r}")
-        network = getattr(self.domain, part)
-        return None if network is None else fingerprint(network)
+        """Refuse a record made with other parts; as `provenance.check_parts`."""
+        provenance.check_parts(self.domain, record)
 
     @cached_property
-    def _texts(self) -> Any:
-        return _TextMemory(self.embedder)
-
-
-class _TextMemory:
-    """An embedder that embeds a list of texts once: a search over numbers of channels asks for the same ones again."""
-
-    def __init__(self, embedder: TextEmbedder) -> None:
-        self._embedder = embedder
-        self._known: dict[tuple[str, ...], Tensor] = {}
-
-    def embed_text(self, texts: Sequence[str]) -> Tensor:
-        """Texts → unit rows, [T, D]."""
-        key = tuple(texts)
-        if key not in self._known:
-            if len(self._known) >= 64:
-                self._known.clear()
-            with torch.no_grad():
-                self._known[key] = self._embedder.embed_text(list(texts))
-        return self._known[key]
-
-    @property
-    def fingerprint(self) -> str:
-        """That of the embedder, so that its banks fit."""
-        return fingerprint(self._embedder)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._embedder, name)
+    def texts(self) -> Any:
+        """The embedder, with the texts that it has embedded."""
+        return TextMemory(self.embedder)
 
 
 def _latent(photo: Photo) -> Latent:

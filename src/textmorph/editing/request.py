@@ -150,7 +150,11 @@ class Request:
 
     @cached_property
     def _parameters(self) -> Mapping[str, inspect.Parameter]:
-        return inspect.signature(self.method.find).parameters if self.method is not None else {}
+        if self.method is None:
+            return {}
+        unused = getattr(self.method, "unused", ())
+        taken = inspect.signature(self.method.find).parameters
+        return {name: parameter for name, parameter in taken.items() if name not in unused}
 
     def inputs(self, domain: Domain, progress: Any = None) -> dict[str, Any]:
         """The parts of a domain that the method's `find` takes.
