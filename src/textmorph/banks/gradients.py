@@ -73,8 +73,9 @@ def gradient_bank(
         max_resolution=max_resolution, to_rgb=to_rgb, resolution=resolution, batch_size=batch_size, autocast=autocast,
     )  # fmt: skip
     num = len(work.styles)
-    work.watch(progress, num * (1 + num_directions) + (num if samples is None else 0))
+    work.watch(progress, num * (1 + num_directions) + (2 * num if samples is None else num))
     basis = main_directions(work.embeddings(2 * num), num_directions)  # [M, D]
+    work.total = work.done + num * (1 + len(basis))  # an embedding space may have fewer directions
     slopes = work(basis)  # [N, M, P]
     lengths = (slopes.square().sum(dim=1, keepdim=True) + _ROUNDING**2).sqrt()  # [N, 1, P]
     mean = (slopes / lengths).mean(dim=0)  # [M, P]

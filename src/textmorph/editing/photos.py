@@ -149,7 +149,8 @@ class Photo:
     notes: tuple[str, ...] = ()
 
 
-PhotoLike = str | os.PathLike[str] | bytes | Image.Image | np.ndarray | Tensor | Latent | Photo
+_Content = str | os.PathLike[str] | bytes | Image.Image | np.ndarray | Tensor | Latent
+PhotoLike = _Content | Photo
 """What can be edited: what `read_image` reads, an image [1, 3, H, W], one latent or its file, or a `Photo`."""
 
 
@@ -231,7 +232,7 @@ def _chosen(domain: Domain, image: Tensor, frame: FrameChoice) -> tuple[Square, 
     return middle_square(image), "middle"
 
 
-def _load(photo: PhotoLike) -> Tensor | Latent:
+def _load(photo: _Content) -> Tensor | Latent:
     if isinstance(photo, Latent):
         return photo
     if isinstance(photo, Tensor):

@@ -80,10 +80,11 @@ def scores(
     """Figures about the result, against the inverted photo; those of each text are written beside it, too."""
     judges: dict[str, Any] = {"clip_gain": texts, "witness_gain": domain.witness}
     for one, about in zip(settled, edits, strict=True):
-        for name, judge in judges.items() if one.request.target is not None else ():
+        text = one.request.target
+        for name, judge in judges.items() if text is not None else ():
             about[name] = None
-            if judge is not None:
-                target = text_embedding(judge, one.request.target, templates=domain.sentences)
+            if judge is not None and text is not None:
+                target = text_embedding(judge, text, templates=domain.sentences)
                 about[name] = float(metrics.clip_gain(judge, inverted, image, target))
     source = None if photo.is_latent else photo.image
     return {name: edits[0].get(name) for name in judges} | metrics.compare(source, inverted, image, domain.identity)

@@ -8,7 +8,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -79,9 +79,14 @@ class Request:
     def json(self) -> dict[str, Any]:
         """The request as JSON."""
         if self.edit is not None:
-            told = {"kind": "saved", "file": self.file, "sha256": self.sha256, "provenance": self.edit.provenance}
+            about: dict[str, Any] = {
+                "kind": "saved",
+                "file": self.file,
+                "sha256": self.sha256,
+                "provenance": self.edit.provenance,
+            }
         else:
-            told = {
+            about = {
                 "kind": "text",
                 "prompt": self.prompt,
                 "neutral": self.neutral,
@@ -89,7 +94,7 @@ class Request:
                 "values": asdict(self.method),
                 "open_channels": self.open_channels,
             }
-        return _plain({**told, "strength": self.strength})
+        return _plain({**about, "strength": self.strength})
 
     @staticmethod
     def from_json(domain: Domain, values: Mapping[str, Any]) -> Request:
@@ -162,7 +167,7 @@ class Request:
         Raises:
             DomainError: the domain lacks one of them.
         """
-        offers = {
+        offers: dict[str, Callable[[], Any]] = {
             "neutral": lambda: self.neutral,
             "templates": lambda: None if domain.templates == "imagenet" else domain.sentences,
             "bank": lambda: domain.load_bank(progress),
