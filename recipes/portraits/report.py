@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from textmorph import load_domain, load_identity
 from textmorph.checkpoints import read
-from textmorph.editing.alignment import reconstruction_distance
+from textmorph.editing.framing import reconstruction_distance
 from textmorph.latents import Latent
 from textmorph.sheets import contact_sheet
 
