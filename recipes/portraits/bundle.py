@@ -28,8 +28,8 @@ DOMAIN = Path("src/textmorph/assets/portraits")
 JUDGES = Path("recipes/portraits/judges")
 TUNED = Path("recipes/portraits/tuned.json")
 DESCRIPTION = (
-    "Drawn portraits with known attributes, for tests and known truth. Its mapping network is wired by hand; what works "
-    "here predicts nothing about photographs."
+    "Drawn portraits with known attributes, for tests and known truth. Its mapping network is wired by hand; what "
+    "works here predicts nothing about photographs."
 )
 BANK_SAMPLES = 100
 BANK_TOLERANCE = 0.3
