@@ -30,9 +30,9 @@ def check_fields(cls: type, values: Mapping[str, Any], *, largest: int = LARGEST
     """
     hints = get_type_hints(cls)
     for name, value in values.items():
-        if name in hints and not _fits(hints[name], value, largest, entries):
+        if name in hints and not fits(hints[name], value, largest=largest, entries=entries):
             given = f"'{shown(value)}'" if isinstance(value, str) else shown(value)
-            raise OptionError(f"{name} is {_told(hints[name])}, not {given}")
+            raise OptionError(f"{name} is {described(hints[name])}, not {given}")
 
 
 def shown(value: object) -> str:
@@ -51,15 +51,17 @@ def shown(value: object) -> str:
     return line if len(line) <= 80 else f"{line[:77]}..."
 
 
-def _fits(hint: Any, value: object, largest: int, entries: int) -> bool:
+def fits(hint: Any, value: object, *, largest: int = LARGEST, entries: int = 10_000) -> bool:
+    """Whether a value is of the kind that an annotation names; limits as in `check_fields`."""
     kind, inner = get_origin(hint), get_args(hint)
     if kind in (Union, types.UnionType):
-        return any(_fits(each, value, largest, entries) for each in inner)
+        return any(fits(each, value, largest=largest, entries=entries) for each in inner)
     if kind is Literal:
         return isinstance(value, str | int | bool) and any(value == one and type(value) is type(one) for one in inner)
     if kind is tuple and len(inner) == 2 and inner[1] is ...:
-        fits = isinstance(value, tuple | list) and len(value) <= entries
-        return fits and all(_fits(inner[0], each, largest, entries) for each in value)  # type: ignore[attr-defined]
+        if not isinstance(value, tuple | list) or len(value) > entries:
+            return False
+        return all(fits(inner[0], each, largest=largest, entries=entries) for each in value)
     if hint is int:
         return type(value) is int and abs(value) <= largest
     if hint is float:
@@ -69,14 +71,14 @@ def _fits(hint: Any, value: object, largest: int, entries: int) -> bool:
     return True
 
 
-def _told(hint: Any) -> str:
+def described(hint: Any) -> str:
     """What an annotation asks for, in words."""
     kind, inner = get_origin(hint), get_args(hint)
     if kind in (Union, types.UnionType):
-        return " or ".join(_told(each) for each in inner)
+        return " or ".join(described(each) for each in inner)
     if kind is Literal:
         return f"one of {', '.join(map(str, inner))}"
     if kind is tuple:
-        return f"a list, each entry {_told(inner[0])}"
+        return f"a list, each entry {described(inner[0])}"
     words = {int: "a whole number", float: "a finite number", bool: "true or false", str: "a text"}
-    return words.get(hint, "None")
+    return words.get(hint, "none")

@@ -19,8 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         os.environ.setdefault(name, value)
     try:
         from .app import app
-        from .options import join_pairs
 
-        app(join_pairs(list(sys.argv[1:] if arguments is None else arguments)), prog_name="textmorph")
+        app(list(sys.argv[1:] if arguments is None else arguments), prog_name="textmorph")
     except KeyboardInterrupt:
         raise SystemExit(EXIT_INTERRUPTED) from None

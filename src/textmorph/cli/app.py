@@ -1,13 +1,15 @@
-"""The commands and their order in `textmorph --help`. Each lives in a module beside this one."""
+"""The commands and their order in `textmorph --help`, and the options of `textmorph` itself."""
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import Annotated
 
 import typer
 
 from .. import __version__
-from . import build, cache, edits, mapper, morphs, pictures, serve, weights
+from . import build, domains, edit, evaluate, methods, pictures, series, serve, train, weights
 
 app = typer.Typer(
     help="Edit pictures with words.",
@@ -24,31 +26,57 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _set_threads(number: int | None) -> None:
+    """For this process and those that it starts; torch reads the variable when it is loaded."""
+    if number is not None:
+        os.environ["OMP_NUM_THREADS"] = str(number)
+        if "torch" in sys.modules:
+            sys.modules["torch"].set_num_threads(number)
+
+
+def _set_offline(wanted: bool) -> None:
+    if wanted:
+        os.environ["TEXTMORPH_OFFLINE"] = os.environ["HF_HUB_OFFLINE"] = "1"
+
+
 @app.callback()
 def textmorph(
+    device: Annotated[
+        str | None, typer.Option(help="Where networks compute: cpu, cuda, …; default: a GPU where there is one.")
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, callback=_set_threads, help="CPU threads; default: one for each core.")
+    ] = None,
+    offline: Annotated[
+        bool, typer.Option("--offline", callback=_set_offline, help="Fetch nothing; use what is here already.")
+    ] = False,
     version: Annotated[
         bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version and leave.")
     ] = False,
 ) -> None:
-    """Edit pictures with words."""
+    """Edit pictures with words.
+
+    textmorph --device cpu edit me.png "a smile"
+    """
 
 
-EDITING, PICTURES, PARTS = "Edit pictures", "Make pictures", "Networks and their parts"
+EDITING, PICTURES, PARTS = "Edit pictures", "Make pictures", "Methods, networks and their parts"
 
-app.command("demo", rich_help_panel=EDITING)(edits.demo)
-app.command("edit", rich_help_panel=EDITING)(edits.edit)
-app.command("grid", rich_help_panel=EDITING)(morphs.grid)
-app.command("sweep", rich_help_panel=EDITING)(morphs.sweep)
-app.command("replay", rich_help_panel=EDITING)(morphs.replay)
+app.command("demo", rich_help_panel=EDITING)(edit.demo)
+app.command("edit", rich_help_panel=EDITING)(edit.edit)
+app.command("grid", rich_help_panel=EDITING)(series.grid)
+app.command("morph", rich_help_panel=EDITING)(series.morph)
+app.command("replay", rich_help_panel=EDITING)(series.replay)
 app.command("serve", rich_help_panel=EDITING)(serve.serve)
 app.command("invert", rich_help_panel=PICTURES)(pictures.invert)
 app.command("sample", rich_help_panel=PICTURES)(pictures.sample)
-app.command("tune", rich_help_panel=PARTS)(build.tune)
+app.command("paint", rich_help_panel=PICTURES)(pictures.paint)
+app.command("methods", rich_help_panel=PARTS)(methods.list_methods)
+app.command("train", rich_help_panel=PARTS)(train.train)
+app.add_typer(evaluate.evaluate_app, name="evaluate", rich_help_panel=PARTS)
 app.add_typer(build.bank_app, name="bank", rich_help_panel=PARTS)
 app.add_typer(build.corpus_app, name="corpus", rich_help_panel=PARTS)
-app.add_typer(mapper.mapper_app, name="mapper", rich_help_panel=PARTS)
-app.add_typer(weights.domains_app, name="domains", rich_help_panel=PARTS)
-app.add_typer(cache.domain_app, name="domain", rich_help_panel=PARTS)
-app.add_typer(cache.cache_app, name="cache", rich_help_panel=PARTS)
+app.add_typer(domains.domain_app, name="domain", rich_help_panel=PARTS)
+app.add_typer(domains.cache_app, name="cache", rich_help_panel=PARTS)
 app.command("inspect", rich_help_panel=PARTS)(weights.inspect)
 app.command("convert", rich_help_panel=PARTS)(weights.convert)

@@ -11,18 +11,15 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from ..editing.domain import DomainWarning
 from ..errors import InputError, OptionError, OutputError, OutputExistsError, TextmorphError
 from ..files import check_output, write_bytes
-
-if TYPE_CHECKING:
-    from ..editing.editor import Editor
-    from ..editing.plans import Plan
 
 FAILED = 1
 KEPT = 2
@@ -44,13 +41,15 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def command(function: Function) -> Function:
-    """Turn our errors into one line on stderr and an exit code, and Ctrl-C into 130."""
+    """Turn errors of ours into one line on stderr and an exit code, warnings into a line each, and Ctrl-C into 130."""
 
     @functools.wraps(function)
     def guarded(*args: Any, **kwargs: Any) -> Any:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", FutureWarning)  # of libraries, about their own future
+                warnings.simplefilter("always", DomainWarning)
+                warnings.showwarning = lambda message, *_, **__: say_warning(str(message))
                 return function(*args, **kwargs)
         except TextmorphError as error:
             say_error(error)
@@ -87,51 +86,35 @@ def say(text: str = "", *, style: str | None = None, quiet: bool = False) -> Non
 
 @contextmanager
 def progress_bar(text: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar for work that tells (done, total), on a terminal; it appears with the first call and leaves no trace.
+    """A bar, on a terminal, for work that calls (done, total). It moves from the start, and leaves no trace.
 
-    What the first call tells as done does not count for the remaining time: a job that goes on has it from before.
+    What the first call names as done does not count for the remaining time: a job that goes on has it from before.
     """
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    shown = not err.is_terminal
-    with Progress(*columns, console=err, transient=True, disable=shown, speed_estimate_period=SPEED_PERIOD) as bar:
+    hidden = not err.is_terminal
+    with Progress(*columns, console=err, transient=True, disable=hidden, speed_estimate_period=SPEED_PERIOD) as bar:
+        waiting = bar.add_task(text, total=None)
         task: TaskID | None = None
 
-        def tell(done: int, total: int) -> None:
+        def show(done: int, total: int) -> None:
             nonlocal task
             if task is None:
+                bar.remove_task(waiting)
                 task = bar.add_task(text, total=total, completed=done)
                 return
             bar.update(task, completed=done, total=total)
 
-        yield tell
+        yield show
 
 
 @contextmanager
-def busy(text: str) -> Iterator[None]:
-    """A sign of life on a terminal, for work that does not tell how far it is."""
+def busy(text: str) -> Iterator[Callable[[str], None]]:
+    """Something that moves on a terminal, for work of unknown length; gives a function that changes the text."""
     if not err.is_terminal:
-        yield
+        yield lambda _: None
         return
-    with err.status(text):
-        yield
-
-
-def load_editor(domain: str, device: str | None) -> Editor:
-    """A domain with the networks that every command needs, loaded."""
-    with busy("loading"):
-        from ..editing.editor import Editor
-
-        editor = Editor.from_pretrained(domain, device=device)
-        _ = editor.generator, editor.embedder, editor.encoder, editor.identity
-    return editor
-
-
-def say_preparation(editor: Editor, plan: Plan, *, quiet: bool = False) -> None:
-    """The first line of an edit that has to find out which style channels matter; nothing where a bank knows."""
-    lines = [wish.preparation(editor.domain) for wish in plan.wishes]
-    for line in dict.fromkeys(lines):
-        if line is not None:
-            say(line, style="dim", quiet=quiet)
+    with err.status(text) as status:
+        yield status.update
 
 
 def slug(text: str, *, limit: int = 60) -> str:

@@ -1,35 +1,48 @@
-"""`invert` and `sample`: a picture into the generator's own terms, and new pictures."""
+"""`invert`, `sample` and `paint`: the latent of a picture, and new pictures."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from ..errors import InputError
+from ..errors import InputError, OptionError
 from ..files import check_output
 from . import console
-from .console import WRITABLE, command, load_editor, say, say_warning
-from .options import Crop, Device, Domain, Json, Overwrite, Refine, Seed, with_method_options
+from .console import WRITABLE, command, say, say_warning
+from .methods import method_with, parse_fields
+from .networks import load_editor, load_networks
+from .options import (
+    DEFAULT_DOMAIN,
+    Domain,
+    Frame,
+    Json,
+    Likeness,
+    Method,
+    Overwrite,
+    Seed,
+    Settings,
+    Truncation,
+    refine_steps,
+)
 
 
 @command
 def invert(
     photo: Annotated[str, typer.Argument(metavar="PHOTO", help="A picture.")],
-    refine: Refine = 0,
-    crop: Crop = "auto",
+    likeness: Likeness = "encoder",
+    frame: Frame = "auto",
+    domain: Domain = DEFAULT_DOMAIN,
     out: Annotated[
         str | None, typer.Option("--out", "-o", help="The reconstruction; the latent goes beside it.")
     ] = None,
     overwrite: Overwrite = False,
     json: Json = None,
-    domain: Domain = "portraits",
-    device: Device = None,
 ) -> None:
     """Find the latent of a picture; write it, and the picture as the generator draws it.
 
-    textmorph invert me.png --refine 100
+    textmorph invert me.png --likeness refined:100
     """
     quiet = console.check_json(json, overwrite=overwrite)
     path = Path(photo).expanduser()
@@ -39,11 +52,12 @@ def invert(
     latent_file = picture.with_name(f"{picture.stem.removesuffix('-inverted')}-latent.safetensors")
     for target in (picture, latent_file):
         check_output(target, overwrite=overwrite)
-    editor = load_editor(domain, device)
-    source = editor.open(path, crop=crop)
-    with console.progress_bar("refining") as tell:
-        latent = editor.invert_source(source, refine=refine, progress=tell)
-    result = editor.present(latent, source=source, request={"invert": {"refine": refine, "crop": crop}})
+    refine = refine_steps(likeness)
+    editor = load_editor(domain)
+    with console.progress_bar("inverting") as show:
+        opened = editor.open(path, frame=frame)
+        latent = editor.invert(opened, refine=refine, progress=show)
+    result = editor.present(latent, photo=opened, request={"invert": {"refine": refine, "frame": frame}})
     latent.save(latent_file, overwrite=overwrite)
     result.save(picture, overwrite=overwrite)
     say(str(picture), style="bold", quiet=quiet)
@@ -59,33 +73,27 @@ def invert(
 
 
 @command
-@with_method_options("optimize")
 def sample(
     prompt: Annotated[str | None, typer.Argument(metavar="TEXT", help="What the pictures should show.")] = None,
     num: Annotated[int, typer.Option("--num", "-n", min=1, max=1000, help="How many.")] = 1,
+    settings: Settings = None,
+    truncation: Truncation = None,
     seed: Seed = 0,
-    truncation: Annotated[
-        float | None,
-        typer.Option(
-            min=0, max=1, help="0 is the mean picture, 1 the full variety.  [default: the domain's, or 0.7]",
-            show_default=False,
-        ),
-    ] = None,
+    domain: Domain = DEFAULT_DOMAIN,
     out: Annotated[str, typer.Option("--out", "-o", help="Folder to write to.")] = ".",
     overwrite: Overwrite = False,
     json: Json = None,
-    domain: Domain = "portraits",
-    device: Device = None,
-    method_options: dict[str, Any] | None = None,
-) -> None:  # fmt: skip
-    """Draw new pictures: at random, or by optimisation towards a text.
+) -> None:
+    """Draw new pictures: at random, or by optimisation (the method optimize) towards a text.
 
     textmorph sample "a man with a beard" -n 9
     """
-    from ..editing.grids import sample as draw
     from ..images import write_image
     from ..sheets import contact_sheet
 
+    if settings and prompt is None:
+        raise OptionError("--set is for pictures of a text; give one, or leave it out")
+    values = parse_fields("optimize", settings) or None
     quiet = console.check_json(json, overwrite=overwrite)
     folder = console.make_folder(Path(out).expanduser())
     stem = f"sample-{console.slug(prompt)}" if prompt is not None else f"sample-{seed}"
@@ -93,11 +101,9 @@ def sample(
     sheet = folder / f"{stem}-sheet.png"
     for target in [*files, sheet] if num > 1 else files:
         check_output(target, overwrite=overwrite)
-    editor = load_editor(domain, device)
-    with console.progress_bar("drawing") as tell:
-        results = draw(
-            editor, num, prompt=prompt, seed=seed, truncation=truncation, progress=tell, **(method_options or {})
-        )
+    editor = load_editor(domain)
+    with console.progress_bar("drawing") as show:
+        results = editor.sample(num, prompt=prompt, values=values, seed=seed, truncation=truncation, progress=show)
     for result, target in zip(results, files, strict=True):
         result.save(target, overwrite=overwrite)
     if num > 1:
@@ -109,3 +115,29 @@ def sample(
     for warning in dict.fromkeys(warning for result in results for warning in result.warnings):
         say_warning(warning)
     console.write_json([result.record for result in results], json, overwrite=overwrite)
+
+
+@command
+def paint(
+    prompt: Annotated[str, typer.Argument(metavar="TEXT", help="What the picture should show.")],
+    method: Method = None,
+    settings: Settings = None,
+    domain: Domain = DEFAULT_DOMAIN,
+    out: Annotated[str | None, typer.Option("--out", "-o", help="Default: TEXT.png here.")] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Paint a picture of a text without a photo, by a method with the verb paint."""
+    from ..images import write_image
+
+    chosen = method_with("paint", method)
+    values = parse_fields(chosen.name, settings)
+    target = console.output_path(out, Path(), f"{console.slug(prompt)}.png", suffixes=WRITABLE)
+    check_output(target, overwrite=overwrite)
+    found = load_networks(domain, chosen.networks)
+    from ..editing.request import make_method
+
+    with console.progress_bar("painting") as show:
+        networks = [getattr(found, name) for name in chosen.networks]
+        image = make_method(found, chosen.name, values).paint(*networks, target=prompt, progress=show)
+    write_image(image, target, overwrite=overwrite)
+    say(str(target), style="bold")

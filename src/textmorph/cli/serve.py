@@ -11,7 +11,8 @@ import typer
 
 from ..errors import MissingExtraError
 from .console import busy, command, say, say_warning
-from .options import NETWORKS, Device
+from .networks import chosen_device
+from .options import DEFAULT_DOMAIN
 
 if TYPE_CHECKING:
     from ..web.server import Address
@@ -26,7 +27,6 @@ def serve(
         typer.Option(
             "--domain",
             "-d",
-            rich_help_panel=NETWORKS,
             help="A folder with domain.toml, or a built-in domain; repeatable, the page then has a menu.",
         ),
     ] = None,
@@ -67,14 +67,13 @@ def serve(
     optimize_steps: Annotated[
         int | None,
         typer.Option(
-            min=1, max=1000, help="Steps of a wish by optimisation. Default: the domain's.", rich_help_panel=LIMITS
+            min=1, max=1000, help="Steps of a request by optimisation. Default: the domain's.", rich_help_panel=LIMITS
         ),
     ] = None,
     folder: Annotated[
         str | None,
         typer.Option(help="Where visitors' files lie. Default: 'studio' in the cache.", rich_help_panel=LIMITS),
     ] = None,
-    device: Device = None,
 ) -> None:
     """Open the studio: change pictures with words in the browser, on this machine alone.
 
@@ -84,7 +83,7 @@ def serve(
     """  # fmt: skip
     if find_spec("gradio") is None:
         raise MissingExtraError("the studio needs the extra 'web': pip install 'textmorph[web]'")
-    with busy("loading"):
+    with busy("loading the page"):
         from ..download import cache_folder
         from ..web import Settings
         from ..web.server import build_studio
@@ -96,7 +95,7 @@ def serve(
             max_pixels=max_megapixels * 1_000_000,
             root=cache_folder() / "studio" if folder is None else Path(folder).expanduser(),
         )  # fmt: skip
-        built = build_studio(domain or ["portraits"], settings, device=device)
+        built = build_studio(domain or [DEFAULT_DOMAIN], settings, device=chosen_device())
 
     def ready(address: Address) -> None:
         say(f"The studio is open at {address.url}", style="bold")

