@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from textmorph.editing.photos import Frame
 from textmorph.editing.record import read_record
 from textmorph.generators.stylegan2 import StyleGAN2
 from textmorph.images import read_image, write_image
@@ -21,7 +22,7 @@ from textmorph.images import read_image, write_image
 from ..toys import toy_image
 from .conftest import Run
 
-WISH = "a person with purple hair"
+PROMPT = "a person with purple hair"
 FIXED = ("--strength", "2", "--domain", "{D}")
 
 
@@ -31,47 +32,47 @@ def names(folder: Path) -> set[str]:
 
 
 def test_edit_writes_the_picture_and_before_and_after_and_says_what_it_chose(run: Run, desk: Path) -> None:
-    outcome = run("edit", "me.png", WISH, "-d", "{D}")
+    outcome = run("edit", "me.png", PROMPT, "-d", "{D}")
     assert outcome.code == 0
     before_after = "me-a-person-with-purple-hair-before-after.png"
     assert names(desk) == {"me.png", "me-a-person-with-purple-hair.png", before_after}
     assert "automatic strength" in outcome.out
     assert read_image(desk / "me-a-person-with-purple-hair.png").shape == (1, 3, 16, 16)
-    assert read_record(desk / "me-a-person-with-purple-hair.png")["edits"][0]["prompt"] == WISH
+    assert read_record(desk / "me-a-person-with-purple-hair.png")["edits"][0]["prompt"] == PROMPT
 
 
 def test_an_output_that_exists_is_kept_with_code_2_unless_overwrite_is_given(run: Run, desk: Path) -> None:
     target = desk / "me-a-person-with-purple-hair.png"
     target.write_bytes(b"mine")
-    outcome = run("edit", "me.png", WISH, *FIXED)
+    outcome = run("edit", "me.png", PROMPT, *FIXED)
     assert outcome.code == 2
     assert "kept" in outcome.err
     assert target.read_bytes() == b"mine"
-    assert run("edit", "me.png", WISH, *FIXED, "--overwrite").code == 0
+    assert run("edit", "me.png", PROMPT, *FIXED, "--overwrite").code == 0
     assert target.read_bytes() != b"mine"
 
 
-def test_several_wishes_and_a_saved_edit_at_once(run: Run, desk: Path) -> None:
+def test_several_requests_and_a_saved_edit_at_once(run: Run, desk: Path) -> None:
     import torch
 
     from textmorph.edits import Direction
 
     Direction(torch.ones(64), "s").save(desk / "odd.safetensors")
     outcome = run(
-        "edit", "me.png", WISH, *FIXED, "--also", "smiling", "3", "--also", "old", "-2",
-        "--edit", "odd.safetensors:0.5", "--out", "x.png", "--no-before-after",
+        "edit", "me.png", PROMPT, "smiling:3", "old:-2", "odd.safetensors:0.5", *FIXED, "--out", "x.png",
+        "--no-before-after",
     )  # fmt: skip
-    assert outcome.code == 0
-    told = [(one.get("prompt"), one["strength"]) for one in read_record(desk / "x.png")["edits"]]
-    assert told == [(WISH, 2.0), (None, 0.5), ("smiling", 3.0), ("old", -2.0)]
+    assert outcome.code == 0, outcome.err
+    drawn = [(one.get("prompt"), one["strength"]) for one in read_record(desk / "x.png")["edits"]]
+    assert drawn == [(PROMPT, 2.0), ("smiling", 3.0), ("old", -2.0), (None, 0.5)]
 
 
 def test_json_alone_is_on_stdout(run: Run, desk: Path) -> None:
-    outcome = run("edit", "me.png", WISH, *FIXED, "--json", "-")
+    outcome = run("edit", "me.png", PROMPT, *FIXED, "--json", "-")
     assert json.loads(outcome.out) == read_record(desk / "me-a-person-with-purple-hair.png")
     assert "CLIP gain" in outcome.err
-    assert run("edit", "me.png", WISH, *FIXED, "-o", "b.png", "--json", "records.json").code == 0
-    assert json.loads((desk / "records.json").read_text())["format"] == 1
+    assert run("edit", "me.png", PROMPT, *FIXED, "-o", "b.png", "--json", "records.json").code == 0
+    assert json.loads((desk / "records.json").read_text())["format"] == 2
 
 
 @pytest.fixture
@@ -88,7 +89,7 @@ def photos(desk: Path) -> Path:
 
 
 def test_of_a_folder_the_good_are_done_the_bad_listed_and_the_code_says_so(run: Run, desk: Path, photos: Path) -> None:
-    outcome = run("edit", "photos", WISH, *FIXED, "--out", "edited/")
+    outcome = run("edit", "photos", PROMPT, *FIXED, "--out", "edited/")
     assert outcome.code == 1
     assert "2 of 4 pictures edited" in outcome.out
     assert "empty.png" in outcome.err
@@ -101,21 +102,21 @@ def test_a_folder_is_resumed_where_it_was_left(run: Run, desk: Path, photos: Pat
     for bad in ("empty.png", "text.jpg"):
         (photos / bad).unlink()
     first, second = (desk / "edited" / f"p{i}-a-person-with-purple-hair.png" for i in range(2))
-    assert run("edit", "photos", WISH, *FIXED, "--out", "edited/").code == 0
+    assert run("edit", "photos", PROMPT, *FIXED, "--out", "edited/").code == 0
     made = first.stat().st_mtime_ns
     second.unlink()
-    outcome = run("edit", "photos", WISH, *FIXED, "--out", "edited/")
+    outcome = run("edit", "photos", PROMPT, *FIXED, "--out", "edited/")
     assert outcome.code == 0
     assert "1 of 2 pictures edited, 1 were done before" in outcome.out
     assert first.stat().st_mtime_ns == made
-    outcome = run("edit", "photos", WISH, "--strength", "3", "-d", "{D}", "--out", "edited/")  # another edit
+    outcome = run("edit", "photos", PROMPT, "--strength", "3", "-d", "{D}", "--out", "edited/")  # another edit
     assert outcome.code == 2
     assert outcome.err.count("kept") >= 2
     assert first.stat().st_mtime_ns == made
 
 
 def test_replay_makes_the_same_picture_and_says_so(run: Run, desk: Path) -> None:
-    run("edit", "me.png", WISH, *FIXED, "-o", "a.png", "--no-before-after")
+    run("edit", "me.png", PROMPT, *FIXED, "-o", "a.png", "--no-before-after")
     outcome = run("replay", "a.png")
     assert outcome.code == 0
     assert "the same as a.png, bit for bit" in outcome.out
@@ -133,11 +134,11 @@ def test_replay_makes_the_same_picture_and_says_so(run: Run, desk: Path) -> None
     assert "not the same" in outcome.out
 
 
-def test_grid_sweep_and_their_replays(run: Run, desk: Path) -> None:
+def test_grid_morph_and_their_replays(run: Run, desk: Path) -> None:
     pytest.importorskip("imageio_ffmpeg")
-    assert run("grid", "me.png", WISH, "--strengths=-2:2:2", "-k", "5,9", "-d", "{D}", "-o", "grid.png").code == 0
-    assert run("sweep", "me.png", WISH, "--to", "2", "--frames", "4", "-d", "{D}", "-o", "m.gif").code == 0
-    assert run("sweep", "me.png", WISH, "--to", "2", "--frames", "4", "-d", "{D}", "-o", "m.mp4").code == 0
+    assert run("grid", "me.png", PROMPT, "--strengths=-2:2:2", "-k", "5,9", "-d", "{D}", "-o", "grid.png").code == 0
+    assert run("morph", "me.png", PROMPT, "--to", "2", "--frames", "4", "-d", "{D}", "-o", "m.gif").code == 0
+    assert run("morph", "me.png", PROMPT, "--to", "2", "--frames", "4", "-d", "{D}", "-o", "m.mp4").code == 0
     with Image.open(desk / "m.gif") as gif:
         assert gif.n_frames == 6  # four there, two back
     assert (desk / "m.mp4").read_bytes()[4:8] == b"ftyp"
@@ -149,23 +150,23 @@ def test_grid_sweep_and_their_replays(run: Run, desk: Path) -> None:
 
 
 def test_invert_writes_a_latent_that_edit_takes(run: Run, desk: Path) -> None:
-    assert run("invert", "me.png", "--refine", "2", "-d", "{D}").code == 0
+    assert run("invert", "me.png", "--likeness", "refined:2", "-d", "{D}").code == 0
     assert {"me-latent.safetensors", "me-inverted.png"} <= names(desk)
-    assert run("edit", "me-latent.safetensors", WISH, *FIXED, "-o", "a.png").code == 0
+    assert run("edit", "me-latent.safetensors", PROMPT, *FIXED, "-o", "a.png").code == 0
     assert run("invert", "me.png", "-d", "{D}").code == 2
 
 
 def test_a_square_of_the_picture_may_be_named(run: Run, desk: Path) -> None:
     commands = {
-        "a.png": ("edit", "me.png", WISH, *FIXED, "--no-before-after"),
-        "b.png": ("grid", "me.png", WISH, "--strengths", "0,2", "-k", "5", "-d", "{D}"),
+        "a.png": ("edit", "me.png", PROMPT, *FIXED, "--no-before-after"),
+        "b.png": ("grid", "me.png", PROMPT, "--strengths", "0,2", "-k", "5", "-d", "{D}"),
         "c.png": ("invert", "me.png", "-d", "{D}"),
-        "d.gif": ("sweep", "me.png", WISH, "--frames", "2", "-d", "{D}"),
+        "d.gif": ("morph", "me.png", PROMPT, "--frames", "2", "-d", "{D}"),
     }
     for name, command in commands.items():
-        assert run(*command, "--crop", "2,1,12", "-o", name).code == 0
-        crop = read_record(desk / name)["source"]["crop"]
-        assert crop == {"left": 2, "top": 1, "side": 12, "by": "given"}
+        assert run(*command, "--frame", "2,1,12", "-o", name).code == 0
+        frame = Frame.from_json(read_record(desk / name)["source"]["frame"])
+        assert (frame.box, frame.by) == ((2, 1, 12), "box")
         if name != "c.png":
             assert "bit for bit" in run("replay", name).out
 
@@ -173,19 +174,19 @@ def test_a_square_of_the_picture_may_be_named(run: Run, desk: Path) -> None:
 def test_sample_with_and_without_a_text(run: Run, desk: Path) -> None:
     assert run("sample", "-n", "2", "-d", "{D}", "--out", "new").code == 0
     assert names(desk / "new") == {"sample-0-1.png", "sample-0-2.png", "sample-0-sheet.png"}
-    assert run("sample", WISH, "--steps", "2", "-d", "{D}").code == 0
+    assert run("sample", PROMPT, "--set", "steps=2", "-d", "{D}").code == 0
     assert (desk / "sample-a-person-with-purple-hair.png").exists()
-    assert run("sample", "--steps", "2", "-d", "{D}").code == 2
+    assert run("sample", "--set", "steps=2", "-d", "{D}").code == 2
 
 
 def test_svm_shows_what_it_retrieved(run: Run, desk: Path) -> None:
-    options = ("--method", "svm", "--num-positives", "5", "--num-negatives", "5", "--show-retrieved")
-    assert run("edit", "me.png", WISH, *FIXED, *options, "-o", "a.png").code == 0
+    options = ("--method", "svm", "--set", "num_positives=5", "--set", "num-negatives=5", "--show-retrieved")
+    assert run("edit", "me.png", PROMPT, *FIXED, *options, "-o", "a.png").code == 0
     assert "a-retrieved.png" in names(desk)
-    assert run("edit", "me.png", WISH, *FIXED, "--show-retrieved", "-o", "b.png").code == 2
+    assert run("edit", "me.png", PROMPT, *FIXED, "--show-retrieved", "-o", "b.png").code == 2
 
 
-def test_bank_corpus_and_tune(run: Run, desk: Path, photos: Path) -> None:
+def test_bank_corpus_and_search(run: Run, desk: Path, photos: Path) -> None:
     assert run("bank", "build", "--num-samples", "2", "-d", "{D}", "-o", "bank.safetensors").code == 0
     assert run("corpus", "build", "-n", "4", "-d", "{D}", "-o", "corpus.safetensors").code == 0
     outcome = run("corpus", "build", "photos", "-d", "{D}", "-o", "mine.safetensors")
@@ -194,23 +195,10 @@ def test_bank_corpus_and_tune(run: Run, desk: Path, photos: Path) -> None:
     assert (desk / "mine.safetensors").exists()
     assert run("bank", "build", "-d", "{D}").code == 2  # the domain has one
     options = ("--method", "global", "-n", "2", "--strengths", "1,2", "--thresholds", "0.05,0.1", "--json", "t.json")
-    outcome = run("tune", WISH, "-d", "{D}", *options)
+    outcome = run("evaluate", "search", PROMPT, "-d", "{D}", *options)
     assert outcome.code == 0
     assert "best: strength" in outcome.out
     assert len(json.loads((desk / "t.json").read_text())["trials"]) == 4
-
-
-def test_the_way_to_exemplars_has_no_number_to_vary(run: Run) -> None:
-    way = ("--space", "w", "--towards", "exemplars", "--num-exemplars", "2", "-d", "{D}")
-    outcome = run("grid", "me.png", WISH, *way, "-o", "grid.png")
-    assert outcome.code != 0
-    assert "use a sweep" in outcome.err
-    outcome = run("tune", WISH, "--method", "global", "-k", "4", "-n", "2", *way)
-    assert outcome.code != 0
-    assert "leave towards out" in outcome.err
-    outcome = run("edit", "me.png", WISH, *way, "--strength", "1", "-o", "there.png")
-    assert outcome.code == 0
-    assert "towards 2 pictures that show it" in outcome.out
 
 
 def test_the_domain_says_how_pictures_are_drawn_and_options_go_before_it(run: Run, desk: Path, domain: Path) -> None:
@@ -218,7 +206,7 @@ def test_the_domain_says_how_pictures_are_drawn_and_options_go_before_it(run: Ru
     from textmorph.corpora.corpus import Corpus
 
     mine = shutil.copytree(domain, desk / "mine", ignore=shutil.ignore_patterns("bank*"))
-    (mine / "domain.toml").write_text("truncation = 0.9\nto_rgb = true\n" + (mine / "domain.toml").read_text())
+    (mine / "domain.toml").write_text("truncation = 0.9\n" + (mine / "domain.toml").read_text() + "\n[global]\nto_rgb = true\n")
     bank, corpus = ("bank", "build", "--num-samples", "2"), ("corpus", "build", "-n", "3")
     for i, (words, expected) in enumerate(
         {("-d", "mine"): (0.9, True), ("-d", "mine", "--truncation", "0", "--no-to-rgb"): (0.0, False),
@@ -227,7 +215,7 @@ def test_the_domain_says_how_pictures_are_drawn_and_options_go_before_it(run: Ru
         assert run(*bank, *words, "-o", f"{i}.safetensors").code == 0
         info = ChannelBank.load(desk / f"{i}.safetensors").info
         assert (info["truncation"], info["to_rgb"]) == expected
-    assert run(*bank, "--screened", "-d", "mine", "-o", "s.safetensors").code == 0
+    assert run(*bank, "--by", "gradients", "-d", "mine", "-o", "s.safetensors").code == 0
     info = ChannelBank.load(desk / "s.safetensors").info
     assert (info["truncation"], info["to_rgb"]) == (0.9, True)
     for i, (words, psi) in enumerate({("mine",): 0.9, ("mine", "--truncation", "0.5"): 0.5, ("{D}",): 1.0}.items()):
@@ -238,23 +226,23 @@ def test_the_domain_says_how_pictures_are_drawn_and_options_go_before_it(run: Ru
     for words, psi in {("mine",): 0.9, ("mine", "--truncation", "0.5"): 0.5, ("{D}",): 0.7}.items():
         assert run("sample", "-d", *words, "--out", "new", "--overwrite").code == 0
         assert read_record(desk / "new" / "sample-0.png")["request"]["sample"]["truncation"] == psi
-    command = ("edit", "me.png", WISH, "--strength", "2", "-k", "5", "-d", "mine", "--bank", "build", "-o")
-    for name, words, moved in (("a.png", (), True), ("b.png", ("--no-to-rgb",), False)):
+    command = ("edit", "me.png", PROMPT, "--strength", "2", "--set", "num_channels=5", "-d", "mine", "-o")
+    for name, words, moved in (("a.png", (), True), ("b.png", ("--set", "to_rgb=no"), False)):
         assert run(*command, name, *words).code == 0
         assert read_record(desk / name)["edits"][0]["values"]["to_rgb"] is moved
 
 
-def test_inspect_convert_and_domains(run: Run, desk: Path, domain: Path) -> None:
+def test_inspect_convert_and_domain(run: Run, desk: Path, domain: Path) -> None:
     assert run("convert", domain / "generator.safetensors", "g.safetensors", "--half").code == 0
     outcome = run("inspect", "g.safetensors")
     assert outcome.code == 0
     assert "generator stylegan2" in outcome.out
     assert run("convert", domain / "generator.safetensors", "g.safetensors").code == 2
     assert run("convert", "me.png").code == 1
-    run("edit", "me.png", WISH, *FIXED, "-o", "a.png")
-    assert WISH in run("inspect", "a.png").out
-    assert run("domains", "list").code == 0
-    outcome = run("domains", "describe", "{D}", "--check")
+    run("edit", "me.png", PROMPT, *FIXED, "-o", "a.png")
+    assert PROMPT in run("inspect", "a.png").out
+    assert "portraits" in run("domain", "list").out
+    outcome = run("domain", "check", "{D}")
     assert outcome.code == 0
     assert "every part loads" in outcome.out
 
@@ -305,7 +293,7 @@ def test_a_bad_picture_gives_one_clear_line_and_leaves_nothing(
 ) -> None:
     spoil(desk / "bad.png")
     before = names(desk)
-    outcome = run("edit", "bad.png", WISH, *FIXED)
+    outcome = run("edit", "bad.png", PROMPT, *FIXED)
     assert outcome.code == 1
     assert message in outcome.err
     assert "Traceback" not in outcome.err
@@ -340,7 +328,7 @@ def test_odd_pictures_are_converted_and_edited_and_an_animation_says_which_frame
     (desk / "odd").mkdir()
     for name, write in ODD.items():
         write(desk / "odd" / name)
-    outcome = run("edit", "odd", WISH, *FIXED, "--out", "edited/")
+    outcome = run("edit", "odd", PROMPT, *FIXED, "--out", "edited/")
     assert outcome.code == 0, outcome.err
     assert len(names(desk / "edited")) == len(ODD)
     assert "animated.gif has more than one frame" in outcome.err.replace("\n", " ")
@@ -353,21 +341,24 @@ def test_odd_pictures_are_converted_and_edited_and_an_animation_says_which_frame
         (("x" * 5000,), 1, "characters"),
         (("purple hair", "--neutral", "purple hair"), 1, "both"),
         (("purple hair", "--method", "magic"), 2, "no method 'magic'"),
-        (("purple hair", "--steps", "5"), 2, "steps does not belong to the method 'global'"),
+        (("purple hair", "--method", "mapper"), 2, "train"),
+        (("purple hair", "--set", "steps=5"), 2, "the method 'global' has no 'steps'"),
+        (("purple hair", "--set", "num_chanels=5"), 2, "did you mean 'num_channels'?"),
+        (("purple hair", "--set", "num_channels=many"), 2, "num_channels is a whole number or none, not 'many'"),
+        (("purple hair", "--set", "num_channels=0"), 2, "num_channels"),
+        (("purple hair", "--set", "num_channels"), 2, "--set takes NAME=VALUE"),
         (("purple hair", "--method", "svm", "--neutral", "hair"), 2, "takes no neutral"),
         (("purple hair", "--strength", "much"), 2, "--strength is a number or 'auto'"),
-        (("purple hair", "--num-channels", "0"), 2, "--num-channels"),
-        (("purple hair", "--keep-identity", "0.5"), 2, "keep_identity steers"),
-        (("purple hair", "--also", "old"), 2, "takes a text and a strength"),
-        (("purple hair", "--edit", "none.safetensors"), 1, "no saved edit"),
-        (("purple hair", "--edit", "me.png"), 1, "me.png"),
+        (("purple hair", "--keep-identity", "0.5"), 2, "--keep-identity steers automatic strength"),
+        (("purple hair", "--likeness", "refined:"), 2, "--likeness is encoder, refined or refined:STEPS"),
+        (("purple hair", "none.safetensors"), 1, "no saved edit"),
         (("purple hair", "--out", "a.bmp"), 2, "--out ends in"),
         (("purple hair", "--out", "me.png/a.png"), 1, "cannot"),
-        (("purple hair", "--crop", "left"), 2, "e.g. 120,40,300; not 'left'"),
-        (("purple hair", "--crop", "0,0,4"), 2, "a side of 8 pixels or more"),
-        (("purple hair", "--crop", "500,0,30"), 1, "reaches outside of the picture"),
+        (("purple hair", "--frame", "left"), 2, "not 'left'"),
+        (("purple hair", "--frame", "0,0,4"), 2, "a side of 8 pixels or more"),
+        (("purple hair", "--frame", "500,0,30"), 1, "reaches outside of the picture"),
         (("purple hair", "--unknown"), 2, "No such option"),
-        ((), 2, "nothing to do"),
+        ((), 2, "Missing argument"),
     ],
 )
 def test_bad_words_and_options_give_a_clear_line_and_leave_nothing(
@@ -388,7 +379,7 @@ def test_unknown_words_are_named_on_screen(run: Run) -> None:
 
 
 def test_a_domain_that_is_none_is_named(run: Run, desk: Path) -> None:
-    outcome = run("edit", "me.png", WISH, "-d", "nowhere")
+    outcome = run("edit", "me.png", PROMPT, "-d", "nowhere")
     assert outcome.code == 1
     assert "no domain 'nowhere'" in outcome.err
 
@@ -400,7 +391,7 @@ def test_ctrl_c_in_the_middle_leaves_no_file_and_code_130(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(StyleGAN2, "forward", interrupted)
-    for command in (("edit", "me.png", WISH), ("sweep", "me.png", WISH), ("invert", "me.png"), ("sample",)):
+    for command in (("edit", "me.png", PROMPT), ("morph", "me.png", PROMPT), ("invert", "me.png"), ("sample",)):
         assert run(*command, "-d", "{D}").code == 130
     assert names(desk) == {"me.png"}
 
@@ -412,7 +403,7 @@ def test_ctrl_c_while_a_file_is_written_leaves_no_half_of_it(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(os, "replace", interrupted)
-    assert run("edit", "me.png", WISH, *FIXED).code == 130
+    assert run("edit", "me.png", PROMPT, *FIXED).code == 130
     assert names(desk) == {"me.png"}
 
 
@@ -425,7 +416,7 @@ def test_a_full_disk_gives_a_clear_line_and_leaves_nothing(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    outcome = run("edit", "me.png", WISH, *FIXED)
+    outcome = run("edit", "me.png", PROMPT, *FIXED)
     assert outcome.code == 1
     assert "No space left on device" in outcome.err
     assert names(desk) == {"me.png"}
@@ -438,7 +429,7 @@ def test_a_folder_that_cannot_be_written_to_gives_a_clear_line(
         raise PermissionError(errno.EACCES, "Permission denied")
 
     monkeypatch.setattr(Path, "write_bytes", denied)  # root may write everywhere, so the refusal is played
-    outcome = run("edit", "me.png", WISH, *FIXED)
+    outcome = run("edit", "me.png", PROMPT, *FIXED)
     assert outcome.code == 1
     assert "Permission denied" in outcome.err
     assert names(desk) == {"me.png"}

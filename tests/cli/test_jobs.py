@@ -22,7 +22,7 @@ from ..jobs.ray_cluster import IGNORED, end_cluster
 from ..toys import toy_image
 from .conftest import Run
 
-WISH = "a person with purple hair"
+PROMPT = "a person with purple hair"
 BANK = ("bank", "build", "--num-samples", 2, "-d", "{D}", "-o", "bank.safetensors")
 CORPUS = ("corpus", "build", "-n", 600, "-d", "{D}", "-o", "corpus.safetensors")
 BUILDS = pytest.mark.parametrize(("build", "part"), [(BANK, "bank"), (CORPUS, "corpus")], ids=["bank", "corpus"])
@@ -141,7 +141,7 @@ def test_a_corpus_of_photos_in_a_folder_goes_on_too(
 
 
 def test_pictures_of_a_folder_edited_by_two_workers_are_those_of_one(run: Run, desk: Path, photos: Path):
-    edit = ("edit", "photos", WISH, "--strength", 2, "-k", 8, "-d", "{D}", "--before-after")
+    edit = ("edit", "photos", PROMPT, "--strength", 2, "--set", "num_channels=8", "-d", "{D}", "--before-after")
     assert run(*edit, "-o", "one/").code == 0
     (photos / "bad.png").write_bytes(b"no picture")
     two = run(*edit, "-o", "two/", "--workers", 2)
@@ -150,13 +150,13 @@ def test_pictures_of_a_folder_edited_by_two_workers_are_those_of_one(run: Run, d
     assert len(names(desk / "one")) == 6
     for name in names(desk / "one"):
         assert (desk / "two" / name).read_bytes() == (desk / "one" / name).read_bytes()
-    assert run("edit", photos / "p0.png", WISH, "--workers", 2, "-d", "{D}").code == 2
+    assert run("edit", photos / "p0.png", PROMPT, "--workers", 2, "-d", "{D}").code == 2
 
 
 def test_an_edit_of_a_folder_clears_what_a_killed_one_left_and_accepts_what_it_finished(
     run: Run, desk: Path, photos: Path
 ):
-    edit = ("edit", "photos", WISH, "--strength", 2, "-k", 8, "-d", "{D}", "--before-after", "-o", "out/")
+    edit = ("edit", "photos", PROMPT, "--strength", 2, "--set", "num_channels=8", "-d", "{D}", "--before-after", "-o", "out/")
     assert run(*edit).code == 0
     whole = {path.name: path.read_bytes() for path in (desk / "out").iterdir()}
     picture = desk / "out" / "p1-a-person-with-purple-hair.png"
@@ -173,15 +173,15 @@ def test_mappers_trained_on_a_cluster_are_those_trained_here(run: Run, desk: Pat
     pytest.importorskip("ray")
     request.addfinalizer(end_cluster)
     train = (
-        "mapper", "train", "old", "purple", "--steps", 3, "--batch-size", 2, "--num-held-out", 2, "--validate-every", 2,
-        "--num-latents", 6, "--domain", "{D}",
+        "train", "old", "purple", "--set", "steps=3", "--set", "batch_size=2", "--set", "num_held_out=2", "--set",
+        "validate_every=2", "--num-latents", 6, "--domain", "{D}",
     )  # fmt: skip
     assert run(*train, "--out", "one/", "--run", "runs").code == 0
     two = run(*train, "--out", "two/", "--run", "runs-of-two", "--engine", "ray", "--workers", 2)
     assert two.code == 0, two.err
     for name in ("old.safetensors", "purple.safetensors"):
         assert (desk / "two" / name).read_bytes() == (desk / "one" / name).read_bytes()
-    assert run("mapper", "train", "--photo", "me.png", "--workers", 2, "-d", "{D}").code == 2
+    assert run("train", "--photo", "me.png", "--workers", 2, "-d", "{D}").code == 2
 
 
 def test_an_engine_that_does_not_exist_is_refused_before_any_work(run: Run):

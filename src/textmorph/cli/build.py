@@ -98,9 +98,7 @@ def build_bank(
             )  # fmt: skip
     moving = int((bank.effects.norm(dim=1) > 0).sum())
     say(str(target), style="bold")
-    say(
-        f"  {len(bank.channels)} style channels at {options['num_samples']} samples; {moving} of them change the picture"
-    )
+    say(f"  {len(bank.channels)} style channels, {moving} of which change the picture")
 
 
 @corpus_app.command("build")

@@ -52,9 +52,14 @@ def load_editor(domain: str) -> Editor:
 
 
 def ready_editor(
-    domain: str, requests: list[str], *, strength: str = "auto", keep_identity: float | None = None, quiet: bool = False,
+    domain: str,
+    requests: list[str],
+    *,
+    strength: str = "auto",
+    keep_identity: float | None = None,
+    quiet: bool = False,
     **asked: Any,
-) -> tuple[Editor, Requests]:  # fmt: skip
+) -> tuple[Editor, Requests]:
     """An editor with everything loaded that some requests need, and these requests, checked; says how long it took.
 
     Args:

@@ -93,7 +93,7 @@ def train(
     psi = found.truncation_or(1.0, truncation)
     kept = next(iter(folders.values())) / f"inputs-{num_latents}-{psi}-{seed}.safetensors"
     data = gather_latents(found, latents, photos, num_latents, psi, seed, encode, keep=kept)
-    common = _inputs(chosen, found, neutral, photo) | {"latents": data, "save_seconds": save_seconds}
+    common = _inputs(chosen, trainer, found, neutral, photo) | {"latents": data, "save_seconds": save_seconds}
     if spread:
         shared = console.make_folder(kept.parent) / "inputs-of-all.safetensors"
         data.save(shared, overwrite=True)
@@ -155,12 +155,12 @@ def _check_runs(folders: dict[str, Path], going_on: dict[str, bool]) -> None:
         check_run(folder, resume=going_on[name])
 
 
-def _inputs(method: Described, found: Networks, neutral: str | None, photo: str | None) -> dict[str, Any]:
+def _inputs(method: Described, trainer: Any, found: Networks, neutral: str | None, photo: str | None) -> dict[str, Any]:
     """What the method takes by keyword and the domain or the user has."""
     from ..images import read_image
 
     offers: dict[str, Any] = {
-        "neutral": lambda: neutral or found.neutral,
+        "neutral": lambda: (neutral or found.neutral) if getattr(trainer, "reads_neutral", True) else neutral,
         "identity_embedder": lambda: found.identity,
         "photo": lambda: None if photo is None else read_image(Path(photo).expanduser()),
         "bank": lambda: found.bank,
