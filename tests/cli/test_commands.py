@@ -206,7 +206,9 @@ def test_the_domain_says_how_pictures_are_drawn_and_options_go_before_it(run: Ru
     from textmorph.corpora.corpus import Corpus
 
     mine = shutil.copytree(domain, desk / "mine", ignore=shutil.ignore_patterns("bank*"))
-    (mine / "domain.toml").write_text("truncation = 0.9\n" + (mine / "domain.toml").read_text() + "\n[global]\nto_rgb = true\n")
+    (mine / "domain.toml").write_text(
+        "truncation = 0.9\n" + (mine / "domain.toml").read_text() + "\n[global]\nto_rgb = true\n"
+    )
     bank, corpus = ("bank", "build", "--num-samples", "2"), ("corpus", "build", "-n", "3")
     for i, (words, expected) in enumerate(
         {("-d", "mine"): (0.9, True), ("-d", "mine", "--truncation", "0", "--no-to-rgb"): (0.0, False),
@@ -337,7 +339,7 @@ def test_odd_pictures_are_converted_and_edited_and_an_animation_says_which_frame
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (("",), 1, "prompt is empty"),
+        (("",), 2, "request is empty"),
         (("x" * 5000,), 1, "characters"),
         (("purple hair", "--neutral", "purple hair"), 1, "both"),
         (("purple hair", "--method", "magic"), 2, "no method 'magic'"),

@@ -23,6 +23,7 @@ from ..toys import toy_image
 from .conftest import Run
 
 PROMPT = "a person with purple hair"
+FIXED = ("--strength", 2, "--set", "num_channels=8", "-d", "{D}")
 BANK = ("bank", "build", "--num-samples", 2, "-d", "{D}", "-o", "bank.safetensors")
 CORPUS = ("corpus", "build", "-n", 600, "-d", "{D}", "-o", "corpus.safetensors")
 BUILDS = pytest.mark.parametrize(("build", "part"), [(BANK, "bank"), (CORPUS, "corpus")], ids=["bank", "corpus"])
@@ -141,7 +142,7 @@ def test_a_corpus_of_photos_in_a_folder_goes_on_too(
 
 
 def test_pictures_of_a_folder_edited_by_two_workers_are_those_of_one(run: Run, desk: Path, photos: Path):
-    edit = ("edit", "photos", PROMPT, "--strength", 2, "--set", "num_channels=8", "-d", "{D}", "--before-after")
+    edit = ("edit", "photos", PROMPT, *FIXED, "--before-after")
     assert run(*edit, "-o", "one/").code == 0
     (photos / "bad.png").write_bytes(b"no picture")
     two = run(*edit, "-o", "two/", "--workers", 2)
@@ -156,7 +157,20 @@ def test_pictures_of_a_folder_edited_by_two_workers_are_those_of_one(run: Run, d
 def test_an_edit_of_a_folder_clears_what_a_killed_one_left_and_accepts_what_it_finished(
     run: Run, desk: Path, photos: Path
 ):
-    edit = ("edit", "photos", PROMPT, "--strength", 2, "--set", "num_channels=8", "-d", "{D}", "--before-after", "-o", "out/")
+    edit = (
+        "edit",
+        "photos",
+        PROMPT,
+        "--strength",
+        2,
+        "--set",
+        "num_channels=8",
+        "-d",
+        "{D}",
+        "--before-after",
+        "-o",
+        "out/",
+    )
     assert run(*edit).code == 0
     whole = {path.name: path.read_bytes() for path in (desk / "out").iterdir()}
     picture = desk / "out" / "p1-a-person-with-purple-hair.png"

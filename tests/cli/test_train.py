@@ -25,7 +25,16 @@ def mapper(path: Path) -> Residual:
 
 def test_each_text_becomes_a_mapper_that_edits_a_photo(run: Run, desk: Path):
     done = run(
-        "train", "a person with purple hair", "old", *SHORT, "--set", "levels=coarse", "--set", "identity=0", "--set", "latent_l2=2"
+        "train",
+        "a person with purple hair",
+        "old",
+        *SHORT,
+        "--set",
+        "levels=coarse",
+        "--set",
+        "identity=0",
+        "--set",
+        "latent_l2=2",
     )
     assert done.code == 0, done.err
     purple, old = mapper(desk / "a-person-with-purple-hair.safetensors"), mapper(desk / "old.safetensors")

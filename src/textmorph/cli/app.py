@@ -10,6 +10,7 @@ import typer
 
 from .. import __version__
 from . import build, domains, edit, evaluate, methods, pictures, series, serve, train, weights
+from .networks import DEVICE
 
 app = typer.Typer(
     help="Edit pictures with words.",
@@ -24,6 +25,10 @@ def _show_version(wanted: bool) -> None:
     if wanted:
         typer.echo(__version__)
         raise typer.Exit
+
+
+def _set_device(name: str | None) -> None:
+    DEVICE.set(name)
 
 
 def _set_threads(number: int | None) -> None:
@@ -42,7 +47,10 @@ def _set_offline(wanted: bool) -> None:
 @app.callback()
 def textmorph(
     device: Annotated[
-        str | None, typer.Option(help="Where networks compute: cpu, cuda, …; default: a GPU where there is one.")
+        str | None,
+        typer.Option(
+            callback=_set_device, help="Where networks compute: cpu, cuda, …; default: a GPU where there is one."
+        ),
     ] = None,
     threads: Annotated[
         int | None, typer.Option(min=1, callback=_set_threads, help="CPU threads; default: one for each core.")

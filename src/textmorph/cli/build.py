@@ -12,7 +12,7 @@ from ..files import check_output
 from . import console
 from .console import command, say
 from .engines import goes_on, job_place, make_engine, worker_device
-from .networks import chosen_device, load_networks
+from .networks import DEVICE, load_networks
 from .options import DEFAULT_DOMAIN, Domain, EngineName, JobFolder, Overwrite, Seed, Truncation, Workers, layer_limit
 
 bank_app = typer.Typer(help="The channel bank: what every style channel does, as CLIP sees it.", no_args_is_help=True)
@@ -93,7 +93,7 @@ def build_bank(
         with goes_on(place), console.progress_bar("measuring channels") as show:
             bank = make_bank(
                 found, target, engine=force, job=None if job is None else place, overwrite=overwrite, progress=show,
-                device=worker_device(force, chosen_device()), magnitude=magnitude, probe=probe, to_rgb=to_rgb,
+                device=worker_device(force, DEVICE.get()), magnitude=magnitude, probe=probe, to_rgb=to_rgb,
                 truncation=truncation, tolerance=tolerance, **options,
             )  # fmt: skip
     moving = int((bank.effects.norm(dim=1) > 0).sum())
@@ -145,7 +145,7 @@ def build_corpus(
         else:
             corpus = make_corpus(
                 found, target, files, engine=force, job=None if job is None else place,
-                device=worker_device(force, chosen_device()), overwrite=overwrite, progress=show, **options,
+                device=worker_device(force, DEVICE.get()), overwrite=overwrite, progress=show, **options,
             )  # fmt: skip
     say(str(target), style="bold")
     say(f"  {len(corpus)} pictures embedded")

@@ -8,7 +8,7 @@ import typer
 
 from ..errors import OptionError
 from .console import busy, command, say
-from .networks import chosen_device
+from .networks import load_networks
 
 domain_app = typer.Typer(help="List, check or fetch domains.", no_args_is_help=True)
 cache_app = typer.Typer(help="List or clear what was fetched.", no_args_is_help=True)
@@ -31,9 +31,9 @@ def list_domains() -> None:
 @command
 def check(domain: Name) -> None:
     """Show what a domain says of itself, and load every part of it."""
-    from ..editing.domain import PARTS, load_domain
+    from ..editing.domain import PARTS
 
-    found = load_domain(domain, device=chosen_device() or "cpu")
+    found = load_networks(domain, ())
     say(found.name + (f": {found.title}" if found.title else ""), style="bold")
     for text in (found.description, f"licence: {found.licence or 'not stated'}", f"folder: {found.folder}"):
         if text:

@@ -13,7 +13,7 @@ from ..files import check_output, write_bytes
 from . import console
 from .console import say, say_error, say_warning
 from .engines import worker_device
-from .networks import chosen_device
+from .networks import DEVICE
 from .outputs import Job, Outputs
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def edit_folder(editor: Editor, requests: Requests, jobs: list[Job], outputs: Ou
         todo = [job for job in jobs if not _is_settled(editor, requests, job, outputs)]
         done = len(jobs) - len(todo)
         show(done, len(jobs))
-        device = worker_device(engine, chosen_device())
+        device = worker_device(engine, DEVICE.get())
         common = edit_arguments(editor, requests, before_after=outputs.writes_before_after, device=device)
         size = BATCH if requests.refine and common["device"] != "cpu" else 1
         groups = dict(enumerate(todo[start : start + size] for start in range(0, len(todo), size)))

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
+from contextvars import ContextVar
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
-
-import click
 
 from ..errors import OptionError
 from . import console
@@ -21,11 +20,8 @@ if TYPE_CHECKING:
 EDITING = ("generator", "encoder", "embedder", "identity")
 """Parts of a domain that every edit needs."""
 
-
-def chosen_device() -> str | None:
-    """The device of `textmorph --device`; None leaves it open."""
-    device: str | None = click.get_current_context().find_root().params.get("device")
-    return device
+DEVICE: ContextVar[str | None] = ContextVar("device", default=None)
+"""That of `textmorph --device`; None leaves it open."""
 
 
 def load_networks(domain: str, parts: tuple[str, ...]) -> Domain:
@@ -35,8 +31,13 @@ def load_networks(domain: str, parts: tuple[str, ...]) -> Domain:
 
         from ..editing.domain import load_domain
 
-        usual = "cuda" if torch.cuda.is_available() else "cpu"
-        found = load_domain(domain, device=chosen_device() or usual)
+        device = DEVICE.get() or ("cuda" if torch.cuda.is_available() else "cpu")
+        try:
+            torch.empty(1, device=device)
+        except (RuntimeError, AssertionError) as error:
+            reason = str(error).partition("\n")[0]
+            raise OptionError(f"--device {device!r} cannot be used on this machine: {reason}") from error
+        found = load_domain(domain, device=device)
         for part in parts:
             show(f"loading the {part}")
             getattr(found, part)

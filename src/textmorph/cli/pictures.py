@@ -88,12 +88,13 @@ def sample(
 
     textmorph sample "a man with a beard" -n 9
     """
+    from ..editing.request import make_method
     from ..images import write_image
     from ..sheets import contact_sheet
 
     if settings and prompt is None:
         raise OptionError("--set is for pictures of a text; give one, or leave it out")
-    values = parse_fields("optimize", settings) or None
+    values = parse_fields("optimize", settings)
     quiet = console.check_json(json, overwrite=overwrite)
     folder = console.make_folder(Path(out).expanduser())
     stem = f"sample-{console.slug(prompt)}" if prompt is not None else f"sample-{seed}"
@@ -103,7 +104,8 @@ def sample(
         check_output(target, overwrite=overwrite)
     editor = load_editor(domain)
     with console.progress_bar("drawing") as show:
-        results = editor.sample(num, prompt=prompt, values=values, seed=seed, truncation=truncation, progress=show)
+        method = None if prompt is None else make_method(editor.domain, "optimize", values, seed=seed)
+        results = editor.sample(num, prompt=prompt, method=method, seed=seed, truncation=truncation, progress=show)
     for result, target in zip(results, files, strict=True):
         result.save(target, overwrite=overwrite)
     if num > 1:

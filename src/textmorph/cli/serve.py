@@ -11,7 +11,7 @@ import typer
 
 from ..errors import MissingExtraError
 from .console import busy, command, say, say_warning
-from .networks import chosen_device
+from .networks import DEVICE
 from .options import DEFAULT_DOMAIN
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def serve(
             max_pixels=max_megapixels * 1_000_000,
             root=cache_folder() / "studio" if folder is None else Path(folder).expanduser(),
         )  # fmt: skip
-        built = build_studio(domain or [DEFAULT_DOMAIN], settings, device=chosen_device())
+        built = build_studio(domain or [DEFAULT_DOMAIN], settings, device=DEVICE.get())
 
     def ready(address: Address) -> None:
         say(f"The studio is open at {address.url}", style="bold")

@@ -17,7 +17,7 @@ from .engines import make_engine, worker_device
 from .latent_sets import Draw, Encode, Latents, Photos, gather_latents
 from .methods import Method as Described
 from .methods import method_with, parse_fields
-from .networks import chosen_device, load_networks
+from .networks import DEVICE, load_networks
 from .options import (
     DEFAULT_DOMAIN,
     OUTPUT,
@@ -186,7 +186,7 @@ def _train_apart(
         raise OptionError(f"--engine and --workers train mappers; train {method!r} without them")
     editor = Editor(found)
     common: dict[str, Any] = {
-        **remember(editor, worker_device(engine, chosen_device())), "parts": mapper_parts(editor),
+        **remember(editor, worker_device(engine, DEVICE.get())), "parts": mapper_parts(editor),
         "method": asdict(trainer), "neutral": inputs["neutral"], "latents": str(latents.absolute()),
         "save_seconds": inputs["save_seconds"],
     }  # fmt: skip
