@@ -46,8 +46,8 @@ COMMANDS = {
     "corpus": ("corpus", "build", "-n", "768", "-d", "{toy}", "-o", "corpus.safetensors"),
     "corpus of photos": ("corpus", "build", "{toy}/many", "-d", "{toy}", "-o", "corpus"),
     "folder": (
-        "edit", "{toy}/photos", "a person with purple hair", "--strength", "2", "-k", "8", "--before-after",
-        "-d", "{toy}", "-o", "edited/",
+        "edit", "{toy}/photos", "a person with purple hair", "--strength", "2", "--set", "num_channels=8",
+        "--before-after", "-d", "{toy}", "-o", "edited/",
     ),
 }  # fmt: skip
 PHOTOS = {"photos": 6, "many": 300}

@@ -230,7 +230,9 @@ def test_the_domain_says_how_pictures_are_drawn_and_options_go_before_it(run: Ru
         assert read_record(desk / "new" / "sample-0.png")["request"]["sample"]["truncation"] == psi
     command = ("edit", "me.png", PROMPT, "--strength", "2", "--set", "num_channels=5", "-d", "mine", "-o")
     for name, words, moved in (("a.png", (), True), ("b.png", ("--set", "to_rgb=no"), False)):
-        assert run(*command, name, *words).code == 0
+        outcome = run(*command, name, *words)
+        assert outcome.code == 0, outcome.err
+        assert ("no channel bank; one is made" in outcome.err) is (name == "a.png")  # and kept for the next
         assert read_record(desk / name)["edits"][0]["values"]["to_rgb"] is moved
 
 

@@ -18,9 +18,9 @@ import pytest
 def test_a_studio_that_is_told_to_end_removes_the_folders_of_its_visitors(
     number: signal.Signals, code: int, domain: Path, tmp_path: Path
 ) -> None:
-    command = ["serve", "--domain", str(domain), "--port", "0", "--folder", str(tmp_path / "studio")]
+    command = ["--device", "cpu", "serve", "--domain", str(domain), "--port", "0", "--folder", str(tmp_path / "studio")]
     with subprocess.Popen(
-        [sys.executable, "-m", "textmorph.cli", *command, "--device", "cpu"],
+        [sys.executable, "-m", "textmorph.cli", *command],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

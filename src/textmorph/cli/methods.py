@@ -188,8 +188,9 @@ class Source:
         assert isinstance(node.target, ast.Name)
         kind, help = node.annotation, ""
         if isinstance(kind, ast.Subscript) and ast.unparse(kind.value) == "Annotated":
-            assert isinstance(kind.slice, ast.Tuple)
-            kind, help = kind.slice.elts[0], ast.literal_eval(kind.slice.elts[1])
+            parts = kind.slice
+            assert isinstance(parts, ast.Tuple)
+            kind, help = parts.elts[0], ast.literal_eval(parts.elts[1])
         default = MISSING if node.value is None else ast.literal_eval(node.value)
         return Field(node.target.id, self.kind(kind), help, default)
 
