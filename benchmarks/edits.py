@@ -1,167 +1,175 @@
 """`python -m benchmarks.edits`: how well edits hit what was asked for, what else they change, and who stays the same.
 
-Twelve prompts in phrasings that nothing was trained on, for fifty held-out portraits, by every method at automatic
-strength; judged only by networks that no edit was found with. Parts are kept in the run folder, so that a run can be
-stopped and started again. `--curve` measures fixed strengths instead, on other portraits with training phrasings.
+Twelve prompts in phrasings that nothing was trained on, for the first held-out portraits, by every method as published,
+at automatic strength; judged by networks that no edit was found with. Figures go to `benchmarks/results/edits.json`,
+pictures to the run folder. What was judged is kept there, so that a run can be stopped and started again.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 
 from recipes.portraits.bundle import JUDGES
+from recipes.portraits.render import render_many
 from recipes.portraits.report import load_attribute_judge
 from textmorph import Editor, load_identity
-from textmorph.files import write_bytes, written_whole
+from textmorph.editing.metrics import change_outside
+from textmorph.editing.photos import Photo
+from textmorph.errors import EditError
+from textmorph.files import write_bytes
+from textmorph.images import write_image
 from textmorph.memory import keep_memory
+from textmorph.sheets import contact_sheet
 
-from .edit_curve import CURVE_ROWS, CurveSettings, curve_markdown, run_curve
-from .edit_report import make_results, markdown, sheet, small_sheet
-from .edit_run import WAYS, Bench, Judges, Settings, run
-from .edit_tasks import TASKS
+from .edit_scores import Floats, cosine, joined, judge_edits, reading, summarise
+from .edit_tasks import TASKS, Task, grant, held_out
+from .machine import about_run
 
 RUNS = Path("runs/benchmarks/edits")
-RESULTS = Path("benchmarks/results")
-IMAGES = Path("docs/images")
+RESULTS = Path("benchmarks/results/edits.json")
 DOMAIN = "portraits"
-SMALLER = ("optimize_portraits", "variant_portraits", "optimize_steps", "optimize_patience")
+METHODS = {"global": (50, tuple(TASKS)), "svm": (50, tuple(TASKS)), "optimize": (8, tuple(TASKS))}
+"""Method → portraits and tasks; latent optimisation takes far longer."""
+SHOWN = 8
+"""Portraits on a sheet: the first."""
 
 
-def benchmark(
-    bench: Bench, *, results: Path, images: Path, fresh: bool = False, say: Callable[[str], None] = print
-) -> None:
-    """Make or read all parts, then write `edits.json`, `edits.md` and the sheets."""
-    for key in bench.settings.tasks:
-        say(f"  {key:9} {TASKS[key].prompt(bench.settings.split)}")
-    parts = run(bench, fresh=fresh, say=say)
-    found = make_results(bench, parts)
-    results.mkdir(parents=True, exist_ok=True)
-    images.mkdir(parents=True, exist_ok=True)
-    write_bytes(results / "edits.json", (json.dumps(found, indent=1) + "\n").encode(), overwrite=True)
-    write_bytes(results / "edits.md", markdown(found).encode(), overwrite=True)
-    for way, made in parts.items():
-        if WAYS[way].method and not WAYS[way].is_variant:
-            with written_whole(images / f"edits-{way}.jpg", overwrite=True) as path:
-                sheet(bench, made).save(path, quality=86, optimize=True)
-    if "global" in parts:
-        with written_whole(images / "edits.jpg", overwrite=True) as path:
-            small_sheet(bench, parts["global"]).save(path, quality=88, optimize=True)
-    for name, goal in found["goals"].items():
-        say(f"{'met   ' if goal['met'] else 'MISSED'} {name}: {goal['value']} (goal {goal['goal']})")
-    say(f"written: {results / 'edits.json'}, {results / 'edits.md'}, {images}/edits*.jpg")
+class Bench:
+    """Editor and judges, and the portraits that are edited."""
+
+    def __init__(self, editor: Editor, num: int) -> None:
+        self.editor = editor
+        device = editor.generator.mean_w.device
+        self.attributes = load_attribute_judge().to(device)
+        self.identity = load_identity(JUDGES / "identity.safetensors").to(device)
+        self.cols = held_out(0, num)
+        self.photos = editor.invert_photos([editor.open(image) for image in self._drawn(self.cols)])
+        self.before = torch.cat([editor.render(self._latent(photo)) for photo in self.photos])
+        self.attributes_before = reading(self.attributes, self.before)
+
+    def judge(self, task: Task, after: torch.Tensor, failed: np.ndarray[Any, Any]) -> dict[str, Floats]:
+        """Figures of the edited pictures [N, 3, R, R] of one task, N at most that of the portraits."""
+        num = len(after)
+        before = self.before[:num]
+        with torch.inference_mode():
+            person = [self.identity.embed_image(images) for images in (before, after)]
+            changed = [float(change_outside(a[None], b[None])) for a, b in zip(before, after, strict=True)]
+        cut = {name: column[:num] for name, column in self.attributes_before.items()}
+        measured = {"identity": cosine(*person), "change_outside": np.asarray(changed)}
+        return judge_edits(task, cut, reading(self.attributes, after), measured, failed=failed)
+
+    def edited(self, method: str, task: Task, num: int) -> tuple[torch.Tensor, dict[str, list[Any]]]:
+        """Edited pictures of the first portraits, and what it took."""
+        requests = self.editor.check(task.prompt(), method=method)
+        images, effort = [], {"seconds": [], "strength": [], "num_channels": [], "goal_met": [], "failed": []}
+        for photo in self.photos[:num]:
+            begin = time.perf_counter()
+            try:
+                result = self.editor.edit(photo, requests)
+            except EditError:
+                images.append(self.editor.render(self._latent(photo)))
+                found: dict[str, Any] = {}
+            else:
+                images.append(result.image)
+                found = {"strength": result.record["edits"][0]["strength"]}
+                found |= result.record["edits"][0]["automatic"] or {}
+            effort["failed"].append(not found)
+            effort["seconds"].append(round(time.perf_counter() - begin, 3))
+            for name in ("strength", "num_channels", "goal_met"):
+                effort[name].append(found.get(name))
+        return torch.cat(images), effort
+
+    def controls(self, task: Task) -> dict[str, torch.Tensor]:
+        """No edit, and the portraits drawn anew with what is asked for: what the judges can give at most."""
+        return {"none": self.before, "drawn": torch.cat(self._drawn(grant(task, self.cols)))}
+
+    def _drawn(self, cols: dict[str, Any]) -> list[torch.Tensor]:
+        pixels = torch.from_numpy(render_many(cols, self.editor.generator.resolution, processes=1))
+        return list(torch.split(pixels.permute(0, 3, 1, 2).float() / 127.5 - 1, 1))
+
+    @staticmethod
+    def _latent(photo: Photo) -> Any:
+        assert photo.latent is not None
+        return photo.latent
 
 
-def curve(editor: Editor, judges: Judges, settings: CurveSettings, *, results: Path, folder: Path) -> None:
-    """Measure fixed strengths, then write `edits-curve.json` and `edits-curve.md`."""
-    found = run_curve(editor, judges, settings, folder=folder)
-    results.mkdir(parents=True, exist_ok=True)
-    write_bytes(results / "edits-curve.json", (json.dumps(found, indent=1) + "\n").encode(), overwrite=True)
-    write_bytes(results / "edits-curve.md", curve_markdown(found).encode(), overwrite=True)
-    print(f"written: {results / 'edits-curve.json'}, {results / 'edits-curve.md'}")
+def run(bench: Bench, methods: dict[str, tuple[int, tuple[str, ...]]], folder: Path) -> dict[str, Any]:
+    """Judge every method, and give the results as JSON."""
+    out: dict[str, Any] = {"about": about_run(), "domain": bench.editor.domain.name, "methods": {}}
+    out["judges"] = "recipes/portraits/judges: attributes and identity, never part of an objective"
+    for name in ("none", "drawn"):
+        out["methods"][name] = _summary([bench.judge(t, bench.controls(t)[name], _no(bench)) for t in TASKS.values()])
+    for method, (num, keys) in methods.items():
+        tables, efforts, by_task = [], [], {}
+        for key in keys:
+            kept = folder / f"{method}-{key}-{num}.json"
+            if kept.is_file():
+                found = json.loads(kept.read_text())
+                table = {k: np.asarray([np.nan if x is None else x for x in v]) for k, v in found["figures"].items()}
+                effort = found["effort"]
+            else:
+                images, effort = bench.edited(method, TASKS[key], num)
+                table = bench.judge(TASKS[key], images, np.asarray(effort["failed"]))
+                lists = {k: [None if x != x else float(x) for x in v] for k, v in table.items()}
+                write_bytes(kept, json.dumps({"figures": lists, "effort": effort}).encode(), overwrite=True)
+                shown = torch.cat([bench.before[:SHOWN], images[:SHOWN]])
+                sheet = contact_sheet(shown, columns=min(SHOWN, num), title=f"{method}: {TASKS[key].prompt()}")
+                write_image(sheet, folder / f"{method}-{key}.jpg", overwrite=True)
+            tables.append(table)
+            efforts.append(effort)
+            by_task[key] = {"prompt": TASKS[key].prompt(), "hit": _mean(table["hit"]), "leak": _mean(table["leak"])}
+            print(f"{method:9} {key:9} hit {by_task[key]['hit']}", flush=True)
+        seconds = [value for effort in efforts for value in effort["seconds"]]
+        about = {"portraits": num, "seconds_median": round(float(np.median(seconds)), 2)}
+        about["method"] = dict(bench.editor.check("a person", method=method).main.json["values"])
+        out["methods"][method] = about | _summary(tables) | {"tasks": by_task}
+    return out
+
+
+def _summary(tables: list[dict[str, Floats]]) -> dict[str, Any]:
+    groups = np.concatenate([np.arange(len(table["hit"])) for table in tables])
+    return summarise(joined(tables), groups)
+
+
+def _mean(values: Floats) -> float | None:
+    return None if np.isnan(values).all() else round(float(np.nanmean(values)), 3)
+
+
+def _no(bench: Bench) -> np.ndarray[Any, Any]:
+    return np.zeros(len(bench.before), dtype=bool)
 
 
 def main(words: Sequence[str] | None = None) -> None:
     """The command line."""
-    arguments = _parser().parse_args(words)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.edits", description=__doc__)
+    parser.add_argument("--domain", default=DOMAIN)
+    parser.add_argument("--methods", default=",".join(METHODS), help="of global, svm, optimize")
+    parser.add_argument("--portraits", type=int, help="at most so many for each method")
+    parser.add_argument("--prompts", default=",".join(TASKS), help="keys of the tasks")
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--folder", type=Path, default=RUNS)
+    parser.add_argument("--threads", type=int, default=1)
+    arguments = parser.parse_args(words)
     keep_memory()
-    torch.set_num_threads(arguments.threads or os.cpu_count() or 1)
-    editor = Editor.from_pretrained(arguments.domain, device=arguments.device)
-    device = editor.generator.mean_w.device
-    judges = Judges(
-        attributes=load_attribute_judge().to(device),
-        identity=load_identity(JUDGES / "identity.safetensors").to(device),
-        witness=editor.domain.witness,
-    )
-    if arguments.curve:
-        first = arguments.first if arguments.first is not None else CURVE_ROWS[0]
-        fixed = CurveSettings(
-            portraits=arguments.portraits, first=first, tasks=arguments.prompts, channels=arguments.channels,
-            strengths=arguments.strengths,
-        )  # fmt: skip
-        published = fixed == CurveSettings() and arguments.domain == DOMAIN
-        results = arguments.results or (RESULTS if published else RUNS / "part")
-        return curve(editor, judges, fixed, results=results, folder=RUNS / "curve")
-    optimization = {name: getattr(arguments, name) for name in SMALLER}
-    settings = Settings(
-        portraits=arguments.portraits, first=arguments.first or 0, tasks=arguments.prompts, ways=arguments.methods,
-        refine=arguments.refine, seed=arguments.seed, **optimization,
-    )  # fmt: skip
-    published = settings == Settings(**optimization) and arguments.domain == DOMAIN
-    bench = Bench(editor=editor, judges=judges, settings=settings, folder=RUNS, tell=_every_so_often())
-    return benchmark(
-        bench, fresh=arguments.fresh, results=arguments.results or (RESULTS if published else RUNS / "part"),
-        images=arguments.images or (IMAGES if published else RUNS / "part"),
-    )  # fmt: skip
-
-
-def _parser() -> argparse.ArgumentParser:
-    usual, usual_curve = Settings(), CurveSettings()
-    ways = "\n".join(f"  {name:15} {way.title}" for name, way in WAYS.items())
-    prompts = "\n".join(f"  {key:15} {task.prompt()}" for key, task in TASKS.items())
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.edits", formatter_class=argparse.RawDescriptionHelpFormatter,
-        description=__doc__, epilog=f"methods:\n{ways}\n\nprompts:\n{prompts}",
-    )  # fmt: skip
-    add = parser.add_argument
-    add("--domain", default=DOMAIN, help=f"name or folder (default: {DOMAIN})")
-    add("--portraits", type=int, default=usual.portraits, metavar="N", help=f"how many (default: {usual.portraits})")
-    add("--first", type=int, metavar="ROW", help="first row of the set test (default: 0; 1000 with --curve)")
-    add("--prompts", type=_names(TASKS), default=usual.tasks, metavar="A,B", help="keys, see below (default: all)")
-    add("--methods", type=_names(WAYS), default=usual.ways, metavar="A,B", help="see below (default: all)")
-    add("--optimize-portraits", type=int, default=usual.optimize_portraits, metavar="N",
-        help=f"for latent optimisation, which takes far longer (default: {usual.optimize_portraits})")  # fmt: skip
-    add("--variant-portraits", type=int, default=usual.variant_portraits, metavar="N",
-        help=f"with other neutral texts and other retrieval (default: {usual.variant_portraits})")  # fmt: skip
-    add("--optimize-steps", type=int, metavar="N", help="(default: the domain's)")
-    add("--optimize-patience", type=int, metavar="N",
-        help="stop early after so many steps without gain (default: the domain's)")  # fmt: skip
-    add("--refine", type=int, default=usual.refine, metavar="N", help="steps after the encoder (default: 0)")
-    add("--seed", type=int, default=usual.seed, help="(default: 0)")
-    add("--curve", action="store_true", help="global directions at fixed strengths, on validation portraits")
-    add("--channels", type=_numbers(int), default=usual_curve.channels, metavar="K,K", help="of the curve (10,20,50)")
-    add("--strengths", type=_numbers(float), default=usual_curve.strengths, metavar="A,A", help="of the curve")
-    add("--fresh", action="store_true", help="make all parts again")
-    add("--results", type=Path, metavar="FOLDER",
-        help=f"(default: {RESULTS}; {RUNS / 'part'} for a run that is not the whole)")  # fmt: skip
-    add("--images", type=Path, metavar="FOLDER", help=f"(default: {IMAGES}; {RUNS / 'part'} likewise)")
-    add("--threads", type=int, help="CPU threads (default: all cores)")
-    add("--device", help="cpu, cuda, … (default: a GPU where there is one)")
-    return parser
-
-
-def _names(known: Collection[str]) -> Callable[[str], tuple[str, ...]]:
-    def parse(text: str) -> tuple[str, ...]:
-        names = tuple(part.strip() for part in text.split(",") if part.strip())
-        unknown = [name for name in names if name not in known]
-        if unknown or not names:
-            raise argparse.ArgumentTypeError(f"no {', '.join(unknown) or 'names'}; there are {', '.join(known)}")
-        return names
-
-    return parse
-
-
-def _numbers(kind: type) -> Callable[[str], tuple[float, ...]]:
-    return lambda text: tuple(kind(part) for part in text.split(","))
-
-
-def _every_so_often(seconds: float = 20.0) -> Callable[[int, int], None]:
-    """A listener that prints now and then."""
-    last = time.monotonic()
-
-    def tell(done: int, total: int) -> None:
-        nonlocal last
-        if time.monotonic() - last > seconds:
-            last = time.monotonic()
-            print(f"  {done} of {total}", flush=True)
-
-    return tell
+    torch.set_num_threads(arguments.threads)
+    arguments.folder.mkdir(parents=True, exist_ok=True)
+    keys = tuple(arguments.prompts.split(","))
+    chosen = {}
+    for name in arguments.methods.split(","):
+        num = min(METHODS[name][0], arguments.portraits or METHODS[name][0])
+        chosen[name] = (num, tuple(key for key in METHODS[name][1] if key in keys))
+    bench = Bench(Editor.from_pretrained(arguments.domain), max(num for num, _ in chosen.values()))
+    found = run(bench, chosen, arguments.folder)
+    write_bytes(arguments.results, (json.dumps(found, indent=1) + "\n").encode(), overwrite=True)
+    print(f"written: {arguments.results}; sheets in {arguments.folder}")
 
 
 if __name__ == "__main__":
