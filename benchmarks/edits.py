@@ -36,7 +36,11 @@ from .machine import about_run
 RUNS = Path("runs/benchmarks/edits")
 RESULTS = Path("benchmarks/results/edits.json")
 DOMAIN = "portraits"
-METHODS = {"global": (24, tuple(TASKS)), "svm": (24, tuple(TASKS)), "optimize": (8, ("purple", "glasses", "smile", "old"))}
+METHODS = {
+    "global": (24, tuple(TASKS)),
+    "svm": (24, tuple(TASKS)),
+    "optimize": (8, ("purple", "glasses", "smile", "old")),
+}
 """Method → portraits and tasks; latent optimisation takes far longer."""
 SHOWN = 8
 """Portraits on a sheet: the first."""

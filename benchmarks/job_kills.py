@@ -29,7 +29,6 @@ import torch
 from textmorph.files import write_bytes
 from textmorph.memory import keep_memory
 
-from .job_kills_report import report
 from .killing import PAUSE, Attempt, cluster, computing, content, finished, lost, unfinished
 from .machine import about_run
 
@@ -47,7 +46,8 @@ COMMANDS = {
     "corpus of photos": ("corpus", "build", "{toy}/many", "-d", "{toy}", "-o", "corpus"),
     "folder": (
         "edit", "{toy}/photos", "a person with purple hair", "--strength", "2", "--set", "num_channels=8",
-        "--before-after", "-d", "{toy}", "-o", "edited/",
+        "--before-after",
+        "-d", "{toy}", "-o", "edited/",
     ),
 }  # fmt: skip
 PHOTOS = {"photos": 6, "many": 300}
@@ -281,7 +281,7 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--kills", type=int, default=150, help="in one process (default: 150)")
     parser.add_argument("--ray-kills", type=int, default=50, help="on a Ray cluster (default: 50)")
     parser.add_argument("--seed", type=int, default=0, help="of the moments (default: 0)")
-    parser.add_argument("--results", type=Path, help="file to write the log to, as JSON; a table goes beside it")
+    parser.add_argument("--results", type=Path, help="file to write the log to, as JSON")
     parser.add_argument("--go-on", action="store_true", help="count what the results have already")
     arguments = parser.parse_args(words)
     if arguments.go_on and not arguments.results:
@@ -295,8 +295,8 @@ def main(words: list[str] | None = None) -> int:
     for found["jobs"] in run(arguments.kills, arguments.ray_kills, arguments.seed, done):
         if arguments.results:  # what was fought is kept, whatever comes
             write_bytes(arguments.results, (json.dumps(found, indent=1) + "\n").encode(), overwrite=True)
-            write_bytes(arguments.results.with_suffix(".md"), report(found).encode(), overwrite=True)
-    print(report(found))
+    sums = ("job", "engine", "kills", "writing", "workers", "ended", "equal", "again", "stray")
+    print(json.dumps([{name: job[name] for name in sums} for job in found["jobs"]], indent=1))
     return 0 if good(found) else 1
 
 

@@ -31,8 +31,8 @@ from textmorph.files import write_bytes
 from textmorph.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from textmorph.jobs.run_folder import METRICS, STATE, RunFolder
 from textmorph.memory import keep_memory
-from textmorph.methods.latent_mapper import LatentMapping
-from textmorph.ranger import Ranger
+from textmorph.methods.latent_mapper import LatentMapper
+from textmorph.optimization import Ranger
 
 from .machine import about_run
 
@@ -65,7 +65,7 @@ def train(folder: Path, width: int, *, resume: bool) -> None:
     """One training, or what is left of it. A state has five copies of the mapper's weights."""
     torch.manual_seed(0)
     config = StyleGAN2Config(resolution=8, z_dim=8, w_dim=width, mapping_layers=1, channel_base=32, channel_max=4)
-    method = LatentMapping(steps=STEPS, batch_size=2, num_held_out=2, validate_every=5, latent_l2=0.1)
+    method = LatentMapper(steps=STEPS, batch_size=2, num_held_out=2, validate_every=5, latent_l2=0.1)
     method.train(
         StyleGAN2(config), Projection(0), target="anything", identity_embedder=Projection(1), num_latents=9,
         run=folder, resume=resume, save_seconds=0.0,

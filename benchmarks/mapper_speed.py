@@ -39,9 +39,9 @@ from textmorph.layers.ir_se import PReLU
 from textmorph.layers.patches import PatchConv2d
 from textmorph.mappers import LatentMapper, MapperConfig
 from textmorph.memory import keep_memory
-from textmorph.methods.latent_mapper import LatentMapping
+from textmorph.methods.latent_mapper import LatentMapper
+from textmorph.optimization import Ranger
 from textmorph.precision import Precision
-from textmorph.ranger import Ranger
 
 from . import plain_stylegan2
 from .machine import about_run
@@ -96,7 +96,7 @@ def ours(resolution: int, batch: int, steps: int, device: str, *, precision: Pre
     generator, clip, identity = networks(resolution, device)
     num = steps + 1
     times: list[float] = []
-    method = LatentMapping(steps=2 * num, batch_size=batch, num_held_out=1, validate_every=4 * num, precision=precision)
+    method = LatentMapper(steps=2 * num, batch_size=batch, num_held_out=1, validate_every=4 * num, precision=precision)
     method.train(
         generator, clip, target="anything", identity_embedder=identity, num_latents=1 + batch * num,
         progress=lambda done, total: times.append(_now(device)),

@@ -16,7 +16,17 @@ from recipes.faces.directions import DIRECTIONS, FOLDER, Made, fit_direction
 from recipes.faces.graph_model import GraphModel
 from recipes.faces.labels import ATTRIBUTES, THIRDS, Labels, auc, balanced_accuracy, read_labels
 from recipes.faces.probes import fit
-from recipes.faces.words import BY_NAME, Phrasing, compose, disturbed, opposite, phrasings, vocabulary, withheld_parts, words_of
+from recipes.faces.words import (
+    BY_NAME,
+    Phrasing,
+    compose,
+    disturbed,
+    opposite,
+    phrasings,
+    vocabulary,
+    withheld_parts,
+    words_of,
+)
 from textmorph.edits import load_edit
 from textmorph.errors import CorruptCheckpointError, UnsupportedCheckpointError
 
