@@ -36,12 +36,17 @@ from .machine import about_run
 RUNS = Path("runs/benchmarks/edits")
 RESULTS = Path("benchmarks/results/edits.json")
 DOMAIN = "portraits"
-METHODS = {
-    "global": (24, tuple(TASKS)),
-    "svm": (24, tuple(TASKS)),
-    "optimize": (8, ("purple", "glasses", "smile", "old")),
+RGB = {"to_rgb": True}
+Row = tuple[str, dict[str, Any], int, tuple[str, ...]]
+METHODS: dict[str, Row] = {
+    "global": ("global", {}, 24, tuple(TASKS)),
+    "svm": ("svm", {}, 24, tuple(TASKS)),
+    "optimize": ("optimize", {}, 8, ("purple", "glasses", "smile", "old")),
+    "global-rgb": ("global", RGB, 24, tuple(TASKS)),
+    "svm-rgb": ("svm", RGB, 24, tuple(TASKS)),
 }
-"""Method → portraits and tasks; latent optimisation takes far longer."""
+"""Row → method, its fields, portraits, tasks. Latent optimisation takes far longer. `-rgb`: the layers that only add
+colour move too, which the papers leave alone, and in which portraits has its colours."""
 SHOWN = 8
 """Portraits on a sheet: the first."""
 
@@ -70,9 +75,11 @@ class Bench:
         measured = {"identity": cosine(*person), "change_outside": np.asarray(changed)}
         return judge_edits(task, cut, reading(self.attributes, after), measured, failed=failed)
 
-    def edited(self, method: str, task: Task, num: int) -> tuple[torch.Tensor, dict[str, list[Any]]]:
+    def edited(
+        self, method: str, values: dict[str, Any], task: Task, num: int
+    ) -> tuple[torch.Tensor, dict[str, list[Any]]]:
         """Edited pictures of the first portraits, and what it took."""
-        requests = self.editor.check(task.prompt(), method=method)
+        requests = self.editor.check(task.prompt(), method=method, values=values)
         images, effort = [], {"seconds": [], "strength": [], "num_channels": [], "goal_met": [], "failed": []}
         for photo in self.photos[:num]:
             begin = time.perf_counter()
@@ -105,36 +112,40 @@ class Bench:
         return photo.latent
 
 
-def run(bench: Bench, methods: dict[str, tuple[int, tuple[str, ...]]], folder: Path) -> dict[str, Any]:
+def run(bench: Bench, rows: dict[str, Row], folder: Path) -> dict[str, Any]:
     """Judge every method, and give the results as JSON."""
     out: dict[str, Any] = {"about": about_run(), "domain": bench.editor.domain.name, "methods": {}}
     out["judges"] = "recipes/portraits/judges: attributes and identity, never part of an objective"
     for name in ("none", "drawn"):
         out["methods"][name] = _summary([bench.judge(t, bench.controls(t)[name], _no(bench)) for t in TASKS.values()])
-    for method, (num, keys) in methods.items():
+    for row, (method, values, num, keys) in rows.items():
         tables, efforts, by_task = [], [], {}
         for key in keys:
-            kept = folder / f"{method}-{key}-{num}.json"
+            kept = folder / f"{row}-{key}-{num}.json"
             if kept.is_file():
                 found = json.loads(kept.read_text())
                 table = {k: np.asarray([np.nan if x is None else x for x in v]) for k, v in found["figures"].items()}
                 effort = found["effort"]
             else:
-                images, effort = bench.edited(method, TASKS[key], num)
+                images, effort = bench.edited(method, values, TASKS[key], num)
                 table = bench.judge(TASKS[key], images, np.asarray(effort["failed"]))
                 lists = {k: [None if x != x else float(x) for x in v] for k, v in table.items()}
                 write_bytes(kept, json.dumps({"figures": lists, "effort": effort}).encode(), overwrite=True)
                 shown = torch.cat([bench.before[:SHOWN], images[:SHOWN]])
-                sheet = contact_sheet(shown, columns=min(SHOWN, num), title=f"{method}: {TASKS[key].prompt()}")
-                write_image(sheet, folder / f"{method}-{key}.jpg", overwrite=True)
+                sheet = contact_sheet(shown, columns=min(SHOWN, num), title=f"{row}: {TASKS[key].prompt()}")
+                write_image(sheet, folder / f"{row}-{key}.jpg", overwrite=True)
             tables.append(table)
             efforts.append(effort)
             by_task[key] = {"prompt": TASKS[key].prompt(), "hit": _mean(table["hit"]), "leak": _mean(table["leak"])}
-            print(f"{method:9} {key:9} hit {by_task[key]['hit']}", flush=True)
+            print(f"{row:10} {key:9} hit {by_task[key]['hit']}", flush=True)
         seconds = [value for effort in efforts for value in effort["seconds"]]
-        about = {"portraits": num, "seconds_median": round(float(np.median(seconds)), 2)}
-        about["method"] = dict(bench.editor.check("a person", method=method).main.json["values"])
-        out["methods"][method] = about | _summary(tables) | {"tasks": by_task}
+        about: dict[str, Any] = {
+            "method": method,
+            "portraits": num,
+            "seconds_median": round(float(np.median(seconds)), 2),
+        }
+        about["fields"] = dict(bench.editor.check("a person", method=method, values=values).main.json["values"])
+        out["methods"][row] = about | _summary(tables) | {"tasks": by_task}
     return out
 
 
@@ -155,7 +166,7 @@ def main(words: Sequence[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.edits", description=__doc__)
     parser.add_argument("--domain", default=DOMAIN)
-    parser.add_argument("--methods", default=",".join(METHODS), help="of global, svm, optimize")
+    parser.add_argument("--methods", default=",".join(METHODS), help=", ".join(METHODS))
     parser.add_argument("--portraits", type=int, help="at most so many for each method")
     parser.add_argument("--prompts", default=",".join(TASKS), help="keys of the tasks")
     parser.add_argument("--results", type=Path, default=RESULTS)
@@ -168,9 +179,10 @@ def main(words: Sequence[str] | None = None) -> None:
     keys = tuple(arguments.prompts.split(","))
     chosen = {}
     for name in arguments.methods.split(","):
-        num = min(METHODS[name][0], arguments.portraits or METHODS[name][0])
-        chosen[name] = (num, tuple(key for key in METHODS[name][1] if key in keys))
-    bench = Bench(Editor.from_pretrained(arguments.domain), max(num for num, _ in chosen.values()))
+        method, values, num, tasks = METHODS[name]
+        tasks = tuple(key for key in tasks if key in keys)
+        chosen[name] = (method, values, min(num, arguments.portraits or num), tasks)
+    bench = Bench(Editor.from_pretrained(arguments.domain), max(num for _, _, num, _ in chosen.values()))
     found = run(bench, chosen, arguments.folder)
     write_bytes(arguments.results, (json.dumps(found, indent=1) + "\n").encode(), overwrite=True)
     print(f"written: {arguments.results}; sheets in {arguments.folder}")

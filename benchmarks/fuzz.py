@@ -34,7 +34,7 @@ from tests.embedders.tiny_clip import write_tiny_clip
 from tests.toys import toy_generator, toy_image
 from textmorph import checkpoints
 from textmorph.editing.domain import load_domain
-from textmorph.editing.record import pack_latent, read_record, recorded_edits, unpack_latent
+from textmorph.editing.record import FORMAT, pack_latent, read_record, recorded_edits, unpack_latent
 from textmorph.edits import Direction, load_edit
 from textmorph.embedders.clip_folder import check_folder, checkpoint_errors
 from textmorph.errors import TextmorphError
@@ -42,7 +42,7 @@ from textmorph.files import write_bytes
 from textmorph.images import read_image, read_text, to_pil
 from textmorph.jobs.job_folder import JOB, Job, open_job, settle_job
 from textmorph.latents import Latent
-from textmorph.mappers import PullConfig, PullMapper, save_mapper
+from textmorph.mappers import MapperConfig, SingleMapper, save_mapper
 
 from .machine import about_run
 
@@ -275,9 +275,7 @@ def _png_texts() -> list[bytes]:
 
 def _edits(folder: Path) -> list[bytes]:
     Direction(torch.ones(4, 8), "w+", {"target": "x"}).save(folder / "d.safetensors")
-    save_mapper(
-        PullMapper(PullConfig(w_dim=4, num_axes=2)), folder / "p.safetensors", config={"factor": 1.0, "space": "w+"}
-    )
+    save_mapper(SingleMapper(MapperConfig(w_dim=4)), folder / "p.safetensors", config={"factor": 1.0, "space": "w+"})
     return [(folder / name).read_bytes() for name in ("d.safetensors", "p.safetensors")]
 
 
@@ -293,7 +291,7 @@ def _record() -> bytes:
         {"kind": "saved", "file": "x.safetensors", "sha256": "0" * 64, "strength": 2.0},
     ]  # fmt: skip
     record = {
-        "format": 1,
+        "format": FORMAT,
         "kind": "edit",
         "threads": 1,
         "domain": {"name": "portraits", "folder": "/x"},

@@ -37,7 +37,7 @@ from textmorph.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from textmorph.latents import Latent
 from textmorph.layers.ir_se import PReLU
 from textmorph.layers.patches import PatchConv2d
-from textmorph.mappers import LatentMapper, MapperConfig
+from textmorph.mappers import MapperConfig, MapperNetwork
 from textmorph.memory import keep_memory
 from textmorph.methods.latent_mapper import LatentMapper
 from textmorph.optimization import Ranger
@@ -134,7 +134,7 @@ def plain_step(
     device = generator.mean_w.device
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        mapper = LatentMapper(MapperConfig(w_dim=generator.mean_w.shape[0], norm="rows"))
+        mapper = MapperNetwork(MapperConfig(w_dim=generator.mean_w.shape[0], norm="rows"))
     mapper = mapper.to(device).requires_grad_(True)
     optimizer = Ranger(mapper.parameters(), lr=0.5)
     text = clip.embed_text(["anything"]).detach()
