@@ -237,9 +237,11 @@ embedder = "clip"
 identity = "identity.safetensors"
 neutral = "a person"
 templates = ["{}", "a photo of {}"]
-strength = 4.0
-num_channels = 20
 truncation = 0.7
+
+[strength]
+keep_identity = 0.7
+strengths = [1.0, 4.0]
 """
 
 
