@@ -15,7 +15,7 @@ FLOORS = (
     ["errors", "fields", "files", "hashing", "memory", "precision", "latents", "images", "sheets"],
     ["download", "registry", "checkpoints", "jobs"],
     ["layers", "generators", "embedders", "mappers"],
-    ["prompts", "losses", "edits", "canvases", "optimization"],
+    ["prompts", "losses", "edits", "hyperplanes", "canvases", "optimization"],
     ["inversion", "banks", "corpora"],
     ["methods"],
     ["editing"],

@@ -27,6 +27,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "global": {"num_channels": 7},
     "svm": {"num_channels": 7, "num_positives": 10, "num_negatives": 10},
     "optimize": {"steps": 4},
+    "interfacegan": {"num_positives": 10, "num_negatives": 10},
 }
 """Options that make a method quick on toys; a new method, or way of using one, adds its own."""
 

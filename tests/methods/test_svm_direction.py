@@ -12,7 +12,8 @@ from textmorph.banks.bank import ChannelBank, build_bank
 from textmorph.corpora.corpus import Corpus
 from textmorph.errors import BankMismatchError, EditError, OptionError
 from textmorph.generators.stylegan2 import StyleGAN2
-from textmorph.methods.svm_direction import SvmDirection, svm_normal
+from textmorph.hyperplanes import svm_normal
+from textmorph.methods.svm_direction import SvmDirection
 from textmorph.prompts import BARE, text_embedding
 
 from ..toys import ToyEmbedder, toy_generator

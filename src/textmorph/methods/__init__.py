@@ -11,6 +11,7 @@ METHODS = {
     "global": "textmorph.methods.global_direction:GlobalDirection",
     "svm": "textmorph.methods.svm_direction:SvmDirection",
     "optimize": "textmorph.methods.latent_optimization:LatentOptimization",
+    "interfacegan": "textmorph.methods.interfacegan:InterFaceGan",
     "mapper": "textmorph.methods.latent_mapper:LatentMapper",
 }
 """Name on the command line → class, imported on use. Its verb is the one of `find`, `train` and `paint` that it has."""

@@ -7,15 +7,14 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import torch
-from torch import Tensor
-from torch.nn import functional as F
 
 from ..banks.bank import ChannelBank, Relevance, check_selection, select_channels
 from ..corpora.corpus import Corpus, Matches
 from ..edits import Direction
-from ..errors import EditError, OptionError
+from ..errors import OptionError
 from ..fields import check_fields
 from ..hashing import fingerprint
+from ..hyperplanes import svm_normal
 from ..prompts import BARE, check_prompt, text_embedding
 
 if TYPE_CHECKING:
@@ -127,29 +126,3 @@ class SvmDirection:
         if self.query == "plain":
             return list(BARE)
         return "imagenet" if templates is None else list(templates)
-
-
-def svm_normal(positives: Tensor, negatives: Tensor, *, regularization: float = 1.0) -> Tensor:
-    """Unit normal of the soft-margin linear SVM between two sets, towards the positives, [D].
-
-    Args:
-        positives, negatives: embeddings, [P, D] and [N, D].
-        regularization: C, weight of the hinge loss.
-
-    Raises:
-        EditError: the sets cannot be told apart.
-
-    Source: Baba et al. 2023, arXiv:2304.00964, Eq. 6.
-    """
-    from sklearn.svm import SVC
-
-    rows = torch.cat([positives, negatives]).float().cpu()
-    labels = [1] * len(positives) + [-1] * len(negatives)
-    # The dual needs the products of the rows alone. A seed of its own, or the solver moves numpy's global one.
-    machine = SVC(kernel="precomputed", C=regularization, random_state=0).fit(
-        (rows @ rows.t()).double().numpy(), labels
-    )
-    normal = torch.tensor(machine.dual_coef_[0], dtype=torch.float32) @ rows[torch.tensor(machine.support_).long()]
-    if normal.norm() < 1e-9:
-        raise EditError("the images most and least like this text cannot be told apart; use a larger corpus")
-    return F.normalize(normal, dim=0).to(positives)
