@@ -155,7 +155,8 @@ def test_swapped_texts_give_the_opposite_direction(name: str, toys: Toys) -> Non
     there = toys.find(name, target="a red cat", neutral="a cat")
     back = toys.find(name, target="a cat", neutral="a red cat")
     latent = toys.generator.to_space(toys.latent, there.space)
-    assert torch.equal(there(latent, -2.0).value, back(latent, 2.0).value)
+    # an SVM's solver stops within its tolerance
+    torch.testing.assert_close(there(latent, -2.0).value, back(latent, 2.0).value, atol=1e-3, rtol=0)
 
 
 @every_method
