@@ -33,7 +33,7 @@ def base64_of(content: bytes) -> str:
 
 def write_studio_domain(folder: Path) -> Path:
     """The toy domain, with samples."""
-    write_toy_domain(folder, entries="channel_counts = [4, 10]\nstrengths = [1.0, 2.0, 4.0]\n")
+    write_toy_domain(folder, entries="[strength]\nnum_channels = [4, 10]\nstrengths = [1.0, 2.0, 4.0]\n")
     (folder / "samples").mkdir()
     for seed in (0, 1):
         write_image(toy_image(24, seed=seed), folder / "samples" / f"sample-{seed + 1}.png")

@@ -61,8 +61,8 @@ def is_plain(html: str) -> Reader:
 
 @given(WORDS)
 def test_a_wish_is_text_in_its_row(words: str) -> None:
-    reader = is_plain(markup.rows(Session().add(words, num_channels=3, reason=f"r{words}"), most={"channels": 100}))
-    plain = read(markup.rows(Session().add("a", num_channels=3, reason="r"), most={"channels": 100}))
+    reader = is_plain(markup.rows(Session().add(words, num_channels=3, reason=f"r{words}"), most=100))
+    plain = read(markup.rows(Session().add("a", num_channels=3, reason="r"), most=100))
     assert words in reader.text
     assert [tag for tag, _ in reader.elements] == [tag for tag, _ in plain.elements]
 
@@ -80,7 +80,7 @@ def test_so_it_is_in_notes_suggestions_samples_and_the_gallery(words: str) -> No
 @given(st.floats(-10, 10), st.integers(1, 500), st.booleans())
 def test_a_row_shows_its_values(strength: float, num_channels: int, on: bool) -> None:
     session = Session().add("a smile", strength=strength, num_channels=num_channels, on=on)
-    reader = is_plain(markup.rows(session, most={"channels": 200}))
+    reader = is_plain(markup.rows(session, most=200))
     inputs = {attributes["class"].split()[0]: attributes for tag, attributes in reader.elements if tag == "input"}  # type: ignore[union-attr]
     assert float(inputs["strength"]["value"] or "nan") == pytest.approx(strength, abs=1e-4)
     stops = [int(stop) for stop in (inputs["channels"]["data-stops"] or "").split(",")]
@@ -90,13 +90,13 @@ def test_a_row_shows_its_values(strength: float, num_channels: int, on: bool) ->
 
 
 def test_a_wish_without_channels_has_no_slider_for_them() -> None:
-    html = markup.rows(Session().add("a", method="optimize", file="edit-1.safetensors"), most={"channels": 100})
+    html = markup.rows(Session().add("a", method="optimize", file="edit-1.safetensors"), most=100)
     assert "channels" not in html
     assert "by optimisation" in html
 
 
 def test_every_control_of_a_row_says_what_it_is_for() -> None:
-    reader = read(markup.rows(Session().add("a smile", num_channels=3), most={"channels": 100}))
+    reader = read(markup.rows(Session().add("a smile", num_channels=3), most=100))
     for tag, attributes in reader.elements:
         if tag == "input":
             assert "a smile" in (attributes["aria-label"] or "")

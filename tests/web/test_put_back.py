@@ -32,7 +32,7 @@ def test_a_state_that_cannot_be_drawn_leaves_the_visit_as_it_was(studio: Studio,
     good = json.loads(saved.save(studio, visit))
     image, before = studio.show(visit).image, as_it_was(studio, visit)
     huge = pack_latent(Latent(torch.full_like(studio.picture(visit).latent.value, 3e38), "w+"))
-    lost = good["wishes"][0] | {"moves": "exemplars", "method": "svm"}
+    lost = good["wishes"][0] | {"method": "mapper"}
     for bad in ({"latent": huge}, {"wishes": [lost]}, {"edits": {"x.safetensors": "eA=="}}):
         with pytest.raises(TextmorphError):
             saved.restore(studio, visit, json.dumps(good | bad))

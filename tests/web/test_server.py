@@ -28,6 +28,7 @@ from textmorph.editing.editor import Editor
 from textmorph.editing.record import KEY as RECORD
 from textmorph.errors import InputError, OptionError
 from textmorph.images import read_image, read_text
+from textmorph.methods.global_direction import GlobalDirection
 from textmorph.web import Settings, build_studio, launch
 from textmorph.web.handlers import UNEXPECTED
 from textmorph.web.page import ASSETS, asset
@@ -116,7 +117,7 @@ def test_it_is_the_picture_that_the_editor_makes(client: Client, editor: Editor)
     key = start(client)
     view = ask(client, "wish", key, "a red face", strength=2.0, num_channels=4)
     photo = editor.open(picture_bytes()).image
-    expected = editor.edit(photo, "a red face", strength=2.0, num_channels=4).image
+    expected = editor.edit(photo, "a red face", strength=2.0, method=GlobalDirection(num_channels=4)).image
     torch.testing.assert_close(shown(view), expected, atol=2.5 / 255, rtol=0)  # the photo was rounded to 8 bits
 
 

@@ -13,17 +13,14 @@ from torch.nn.functional import interpolate
 
 from textmorph.editing.editor import Editor
 from textmorph.editing.record import read_record
-from textmorph.editing.strength import SCALES
-from textmorph.editing.wishes import Wish
 from textmorph.edits import Direction, apply_edits, load_edit
 from textmorph.errors import DomainError, ImageError, InputError, LatentError, OptionError, PromptError, TextmorphError
 from textmorph.images import center_square, read_image, resize, to_pil
 from textmorph.latents import Latent
-from textmorph.web import markup, pictures, products, saved, words
+from textmorph.web import pictures, products, saved, words
 from textmorph.web.session import Session
 from textmorph.web.settings import Settings
 from textmorph.web.shelf import Shelf
-from textmorph.web.state import read_state
 from textmorph.web.studio import Studio
 from textmorph.web.visits import Visit
 
@@ -118,8 +115,8 @@ def test_a_wish_settles_on_what_the_editor_would_choose(studio: Studio, visit: V
     row = studio.wish(visit, "a red face")
     assert studio.settle(visit, row)
     settled = visit.session.row(row.id)
-    automatic = studio.editor(visit).edit(studio.picture(visit).photo, "a red face").record["automatic"]
-    assert (settled.strength, settled.num_channels) == (automatic["strength"], automatic["num_channels"])
+    (edit,) = studio.editor(visit).edit(studio.picture(visit).photo, "a red face").record["edits"]
+    assert (settled.strength, settled.num_channels) == (edit["strength"], edit["automatic"]["num_channels"])
     assert settled.reason
     studio.step(visit, "undo")  # settling was part of the wish
     assert not visit.session.rows
@@ -129,7 +126,9 @@ def test_there_is_room_on_the_slider_beyond_whatever_automatic_strength_chooses(
     studio: Studio, visit: Visit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     editor = studio.editor(visit)
-    monkeypatch.setattr(editor, "domain", replace(editor.domain, strengths=(40.0,), scales=(3.0,)))
+    monkeypatch.setattr(
+        editor, "domain", replace(editor.domain, tables={"strength": {"strengths": [40.0], "scales": [3.0]}})
+    )
     row = studio.wish(visit, "a red face")
     assert studio.settle(visit, row)
     settled = visit.session.row(row.id)
@@ -138,38 +137,15 @@ def test_there_is_room_on_the_slider_beyond_whatever_automatic_strength_chooses(
     assert studio.reach(visit, complete=True) > 3
 
 
-def test_a_wish_may_settle_on_exemplars(studio: Studio, visit: Visit, monkeypatch: pytest.MonkeyPatch) -> None:
-    table = {"space": "w", "towards": "either", "num_exemplars": 2, "num_channels": 3}
-    editor = studio.editor(visit)
-    monkeypatch.setattr(editor, "domain", replace(editor.domain, tables={"global": table}))
-    ways = Wish.ways
-    monkeypatch.setattr(
-        Wish, "ways", lambda *given, **more: ways(*given, **more)[-1:]
-    )  # as if straight steps did worse
-    row = studio.wish(visit, "a red face")
-    assert (row.moves, row.num_channels) == ("axes", 3)
-    straight = studio.edited(visit).value
-    assert studio.settle(visit, row)
-    settled = visit.session.row(row.id)
-    assert (settled.moves, settled.num_channels, settled.reach) == ("exemplars", None, 2.0)
-    assert settled.strength in SCALES
-    assert settled.reason
-    assert not torch.equal(studio.edited(visit).value, straight)
-    page = markup.rows(visit.session, most=studio.most(visit))
-    assert "How narrowly" not in page
-    assert "Contact sheet" in page
-    sheet = products.sheet(studio, visit, row.id)
-    assert read_image(visit.folder / str(sheet.file)).shape[1] == 3
-    made = products.result(studio, visit)
-    assert made.record["edits"][0]["values"]["towards"] == "exemplars"
-    assert torch.equal(made.image, studio.show(visit).image)
-    assert read_state(saved.save(studio, visit), max_rows=24).session.row(row.id) == settled
-    one = load_edit(visit.folder / products.save(studio, visit, "direction", row.id))
-    torch.testing.assert_close(
-        one(studio.picture(visit).latent, settled.strength).value, studio.edited(visit).value, atol=1e-5, rtol=0
-    )
-    with pytest.raises(OptionError, match="no number of channels"):
-        studio.change(visit, row.id, num_channels=4)
+@pytest.mark.parametrize("method", ["global", "optimize"])
+def test_a_typed_file_name_reads_no_file_of_the_machine(
+    studio: Studio, visit: Visit, tmp_path: Path, method: str
+) -> None:
+    studio.find(visit, studio.wish(visit, "a smile")).save(tmp_path / "d.safetensors")
+    for name in (str(tmp_path / "d.safetensors"), f" {tmp_path}/D.SAFETENSORS ", "d.pt"):
+        with pytest.raises(OptionError, match="name of a file"):
+            studio.optimize(visit, name, lambda *_: None) if method == "optimize" else studio.wish(visit, name)
+    assert len(visit.session.rows) == 1
 
 
 def test_what_the_visitor_changed_meanwhile_is_left_alone(studio: Studio, visit: Visit) -> None:
@@ -436,7 +412,7 @@ def test_a_picture_is_cropped_to_what_the_model_knows_says_so_and_gives_the_midd
     photo[..., 30:120, 70:160] = interpolate(knowing.images[[1]], size=(90, 90))
     studio.open(visit, pictures.png_bytes(to_pil(photo)))
     picture = studio.picture(visit)
-    assert picture.about["crop"]["by"] == "search"
+    assert picture.about["frame"]["by"] == "search"
     assert "cropped to what this model knows" in studio.show(visit).notes[0]
     order = words.command("Take the middle.")
     assert order == "middle"

@@ -322,7 +322,7 @@ class Acts:
                 "alt": words.describe(visit.session, drawn=picture.drawn),
                 "drawn": picture.drawn,
             }
-        most = self.studio.most(visit) if shown is not None else {}
+        most = self.studio.most(visit) if shown is not None else 1
         patch: Patch = {
             "stage": stage,
             "rows": markup.rows(visit.session, most=most),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 
-from ..editing.strength import counted
+from ..editing.strength import channels_text
 from . import words
 from .session import Row, Session
 from .visits import Item
@@ -19,15 +19,15 @@ def stops(row: Row, most: int) -> list[int]:
     return sorted({stop for stop in STOPS if stop <= most} | ({row.num_channels} if row.num_channels else set()))
 
 
-def rows(session: Session, *, most: Mapping[str, int]) -> str:
+def rows(session: Session, *, most: int) -> str:
     """The wishes, each with its sliders.
 
     Args:
-        most: where the slider for narrowness ends, for channels and for axes.
+        most: style channels, where the slider for narrowness ends.
     """
     if not session.rows:
         return '<p class="empty">Your wishes will stand here. They add up.</p>'
-    return f'<ol class="rows">{"".join(_row(row, most.get(row.moves, 1)) for row in session.rows)}</ol>'
+    return f'<ol class="rows">{"".join(_row(row, most) for row in session.rows)}</ol>'
 
 
 def _row(row: Row, most: int) -> str:
@@ -51,12 +51,12 @@ def _row(row: Row, most: int) -> str:
         offered = stops(row, most)
         parts.append(
             _slider("channels", "How narrowly", f"How narrowly {name} works: {title}", 0, len(offered) - 1, 1,
-                    offered.index(row.num_channels), counted(row.num_channels, row.moves),
+                    offered.index(row.num_channels), channels_text(row.num_channels),
                     ends=("narrow", "broad"), extra=f' data-stops="{",".join(map(str, offered))}"')
         )  # fmt: skip
     if row.reason:
         parts.append(f'<p class="reason">Chosen for you: {escape(row.reason)}.</p>')
-    sheet = '<button type="button" class="link sheet">Contact sheet</button>' if row.varies else ""
+    sheet = '<button type="button" class="link sheet">Contact sheet</button>' if row.num_channels is not None else ""
     parts.append(
         f'<div class="row-foot">{sheet}'
         '<button type="button" class="link save-direction">Save this wish as a file</button></div></li>'

@@ -10,19 +10,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..editing.domain import file_sha256
-from ..editing.grids import Series, grid
-from ..editing.plans import Plan, SavedEdit
+from ..editing.grids import grid
 from ..editing.record import Result
-from ..editing.wishes import Progress
+from ..editing.request import Requests
 from ..edits import Direction, apply_edits
 from ..errors import OptionError
 from ..files import write_bytes
 from ..images import write_image
+from ..jobs.job_folder import Progress
 from ..latents import Latent
 from ..sheets import bounced, write_video
 from . import pictures, saved, words
-from .session import Row, Session
+from .session import Session
 from .studio import Studio
 from .visits import Item, Visit
 
@@ -35,43 +34,14 @@ MAX_FILES = 48
 
 def result(studio: Studio, visit: Visit) -> Result:
     """The picture as the editor makes it, with its record."""
-    editor, picture = studio.editor(visit), studio.picture(visit)
-    source = studio.source(visit, picture.latent if picture.drawn else None)
-    wanted = plan(studio, visit)
-    if wanted.wish is None and not wanted.edits:
-        made = editor.present(picture.latent, request={"studio": "no wishes"}, source=source)
+    editor, photo, settled = studio.editor(visit), studio.photo(visit), studio.settled(visit)
+    if settled:
+        requests = Requests(items=tuple(one.request for one in settled), search=editor.domain.search)
+        made = editor.apply(photo, requests, settled)
     else:
-        made = editor.carry_out(wanted, source, latent=picture.latent)
+        made = editor.present(studio.picture(visit).latent, request={"studio": "no requests"}, photo=photo)
     made.record["domain"] = {"name": editor.domain.name, "folder": None}  # our folders are nobody else's business
     return made
-
-
-def plan(studio: Studio, visit: Visit) -> Plan:
-    """The wishes that count, as the editor's own plan."""
-    texts = [
-        (studio.make(visit, r.text, r.method, r.num_channels, r.options), r)
-        for r in visit.session.counting
-        if r.file is None
-    ]
-    files = [row for row in visit.session.counting if row.file is not None]
-    return Plan(
-        wish=texts[0][0] if texts else None,
-        strength=texts[0][1].strength if texts else None,
-        search_channels=False,
-        also=tuple((wish, row.strength) for wish, row in texts[1:]),
-        edits=tuple(_saved(studio, visit, row) for row in files),
-        keep_identity=studio.editor(visit).domain.keep_identity,
-        refine=0,
-        seed=0,
-    )
-
-
-def _saved(studio: Studio, visit: Visit, row: Row) -> SavedEdit:
-    """A saved edit as the record tells it: by the name under which it can be downloaded, not by our folders."""
-    edit = studio.find(visit, row)
-    sha256 = file_sha256(visit.folder / str(row.file))
-    about = {"kind": "saved", "file": f"textmorph-{row.file}", "sha256": sha256, "strength": row.strength}
-    return SavedEdit(edit=edit, strength=row.strength, about={**about, "provenance": edit.provenance})
 
 
 def save(studio: Studio, visit: Visit, what: str, id: int = 0) -> str:
@@ -107,35 +77,26 @@ def direction(studio: Studio, visit: Visit, id: int) -> Any:
     generator = studio.editor(visit).generator
     moved = generator.to_space(studio.edited(visit), "s")
     told = [asdict(row) for row in visit.session.counting]
-    return Direction(moved.value - studio.picture(visit).style.value, "s", {"method": "studio", "wishes": told})
+    return Direction(
+        moved.value - studio.picture(visit).style.value, "s", {"method": "studio", "whole": True, "wishes": told}
+    )
 
 
 def sheet(studio: Studio, visit: Visit, id: int, *, progress: Progress | None = None) -> Item:
     """One wish at several strengths, and numbers of channels if it has one, on the others; into the gallery."""
     editor, row = studio.editor(visit), visit.session.row(id)
-    if not row.varies:
+    if row.num_channels is None:
         raise OptionError("a contact sheet needs a wish in words that was not found for this picture alone")
     rest = Session(rows=tuple(one for one in visit.session.rows if one.id != id))
-    strength = row.strength or (row.num_channels and editor.domain.strength) or row.reach / 3
-    strengths = sorted(round(part * strength, 2) for part in SHEET_STEPS)
-    wish = studio.make(visit, row.text, row.method, row.num_channels, row.options)
-    if row.num_channels is None:  # to exemplars, from w: beside the others, not on top of them
-        edit, others = studio.find(visit, row), studio.pairs(visit, rest)
-        frames = []
-        for one in strengths:
-            latent = apply_edits(editor.generator, studio.picture(visit).latent, [*others, (edit, one)])
-            frames.append(editor.render(latent))
-            if progress is not None:
-                progress(len(frames), len(strengths))
-        record = {"strengths": strengths, "channel_counts": [None], "edits": [wish.about]}
-        made = Series(frames=frames, record=record)
-    else:
-        source = studio.source(visit, studio.edited(visit, rest))
-        counts = tuple(sorted({*wish.counts(editor.domain), row.num_channels}))
-        wanted = editor.plan(
-            row.text, strength=strength, num_channels=row.num_channels, method=row.method, **row.options
-        )
-        made = grid(editor, wanted, source, strengths=strengths, channel_counts=counts, progress=progress)
+    strength = row.strength or studio.first_strength(visit)
+    made = grid(
+        editor,
+        editor.check(studio.make(visit, row.text, row.method, row.num_channels), strength=strength),
+        studio.photo(visit, studio.edited(visit, rest)),
+        strengths=sorted(round(part * strength, 2) for part in SHEET_STEPS),
+        num_channels=sorted({*editor.domain.search.num_channels, row.num_channels}),
+        progress=progress,
+    )
     page = made.sheet()
     name = _offer(visit, "sheet", ".png", lambda path: write_image(page, path))
     return _keep(studio, visit, f"{row.text}: every strength", pictures.thumbnail(page, 320), file=name)

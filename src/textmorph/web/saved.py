@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from ..edits import Direction
+from ..edits import Residual
 from ..errors import DomainError, InputError, LatentError, OptionError, TextmorphError
 from ..files import write_bytes
 from ..hashing import fingerprint
@@ -94,11 +94,10 @@ def add_edit(studio: Studio, visit: Visit, title: str, content: bytes) -> Row:
             raise InputError(str(error).replace(str(path), "this file")) from error
         except RuntimeError as error:
             raise LatentError("this edit does not fit the pictures of this domain") from error
-        whole = isinstance(edit, Direction) and not edit.vector.ndim > (1 if edit.space == "s" else 2)
         visit.edits["file", name] = edit
         session = visit.session.add(
             str(edit.provenance.get("target", stem))[:200], method="file", file=name, strength=1.0,
-            reach=studio.reach(visit, complete=not whole),
+            reach=studio.reach(visit, complete=edit.whole or isinstance(edit, Residual)),
         )  # fmt: skip
         studio.keep(visit, visit.history.do(session))
         return session.rows[-1]

@@ -23,8 +23,6 @@ class Row:
         strength: how much; negative for the opposite.
         reach: the slider goes from -reach to reach.
         num_channels: how narrowly; None where the method does not select channels.
-        moves: what these are: `channels`, or `axes`; `exemplars`, where it leads to what pictures that show it agree
-            on, and no number decides.
         on: whether it counts.
         file: name of the saved edit in the visitor's folder; None for words that are found anew.
         reason: why automatic values are what they are, in one sentence.
@@ -36,7 +34,6 @@ class Row:
     strength: float = 0.0
     reach: float = 10.0
     num_channels: int | None = None
-    moves: str = "channels"
     on: bool = True
     file: str | None = None
     reason: str = ""
@@ -46,21 +43,7 @@ class Row:
             raise OptionError(f"a strength is a number, not {self.strength}")
         if self.num_channels is not None and self.num_channels < 1:
             raise OptionError(f"a number of channels is 1 or more, not {self.num_channels}")
-        if self.moves not in ("channels", "axes", "exemplars"):
-            raise OptionError(f"a wish moves channels or axes, or goes by exemplars; not {self.moves!r}")
         object.__setattr__(self, "strength", max(-self.reach, min(self.reach, float(self.strength))))
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """What to tell the method of channels and axes; a state file may bring others than the domain would take."""
-        if self.moves == "exemplars":
-            return {"space": "w", "towards": "exemplars"}
-        return {} if self.num_channels is None else {"space": "w" if self.moves == "axes" else "s"}
-
-    @property
-    def varies(self) -> bool:
-        """Whether a contact sheet can show it otherwise than it is: words that are found anew."""
-        return self.num_channels is not None or self.moves == "exemplars"
 
     @property
     def counts(self) -> bool:

@@ -8,14 +8,16 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from ..editing import record as records
+from ..editing.photos import Frame
 from ..errors import InputError, LatentError, TextmorphError
+from ..fields import shown
 from ..latents import Latent
 from ..methods import METHODS
 from ..prompts import check_prompt
 from .session import Row, Session
 
 FORMAT = "textmorph studio state"
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +73,10 @@ def read_state(text: str | bytes, *, max_rows: int) -> State:
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise InputError("this is no state file of the studio")
     if content.get("version") != VERSION:
-        raise InputError("this state file is of another version of the studio")
+        raise InputError(
+            f"this state was saved in format {shown(content.get('version'))} of the studio, and this version reads "
+            f"format {VERSION} alone; open the picture again"
+        )
     try:
         rows = [_row(values) for values in content["wishes"]]
         if len(rows) > max_rows or len({row.id for row in rows}) < len(rows):
@@ -101,8 +106,6 @@ def read_state(text: str | bytes, *, max_rows: int) -> State:
 
 def _row(values: Any) -> Row:
     known = {field.name for field in fields(Row)}
-    if isinstance(values, dict):
-        values = {"moves": "channels", **values}  # older files know no others
     if not isinstance(values, dict) or set(values) != known:
         raise ValueError("a wish with other fields")
     for name, kind in (("id", int), ("strength", float), ("reach", float), ("on", bool), ("reason", str)):
@@ -121,10 +124,8 @@ def _about(about: Any) -> dict[str, Any]:
     """Of the picture's record only what we know the shape of."""
     kinds = {"name": str, "of": str, "sha256": str, "width": int, "height": int}
     known = {key: value for key, value in dict(about).items() if isinstance(value, kinds.get(key, ())) or value is None}
-    crop = about.get("crop")
-    kinds = {"left": int, "top": int, "side": int, "by": str}
-    if isinstance(crop, dict) and set(crop) == set(kinds) and all(isinstance(crop[k], kinds[k]) for k in kinds):
-        known["crop"] = crop
+    if about.get("frame") is not None:
+        known["frame"] = Frame.from_json(about["frame"]).json
     return known
 
 

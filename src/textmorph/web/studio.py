@@ -16,16 +16,16 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ..axes import independent_axes
 from ..editing.editor import Editor
 from ..editing.metrics import identity_kept
-from ..editing.photos import Source
-from ..editing.plans import SavedEdit
-from ..editing.strength import SCALES, STRENGTHS
-from ..editing.wishes import Progress, Wish, make_wish
+from ..editing.photos import Frame, Photo
+from ..editing.request import Request, is_saved_edit, make_request
+from ..editing.settling import Settled
 from ..edits import Edit, Residual, apply_edits, load_edit
 from ..errors import InputError, LatentError, OptionError
+from ..files import file_sha256
 from ..images import to_pil
+from ..jobs.job_folder import Progress
 from ..latents import Latent
 from ..prompts import check_prompt
 from . import pictures, words
@@ -35,8 +35,6 @@ from .shelf import Shelf
 from .suggestions import short, suggest
 from .visits import Picture, Visit, Visits
 
-FIRST_STRENGTH = 4.0
-"""For words that are shown before automatic strength has searched."""
 REACH, COMPLETE_REACH = 10.0, 2.0
 """Where sliders end at the least: of directions, and of edits that are complete at 1."""
 ROOM = 1.2
@@ -82,26 +80,26 @@ class Studio:
     # A picture
 
     def frame(self, visit: Visit, content: bytes) -> dict[str, Any]:
-        """Decode a picture from its file and crop it to the square that the domain can draw; arguments of `take`.
+        """Decode a picture from its file and take the square that the domain can draw; arguments of `take`.
 
         The only step whose cost the sender decides, and the only one that holds a picture larger than the domain's.
         """
         limits = {"max_bytes": self.settings.max_upload_bytes, "max_pixels": self.settings.max_pixels}
         image, notes = pictures.decode(content, **limits)
         editor = self.editor(visit)
-        source = editor.open(image)
+        photo = editor.open(image)
         middle = None
-        if source.about["crop"]["by"] == "search":
-            notes = (words.cropped(source.about), *notes)
-            middle = to_pil(editor.open(image, crop="middle").image)
-        return {"photo": to_pil(source.image), "notes": notes, "crop": source.about["crop"], "middle": middle}
+        if photo.frame is not None and photo.frame.by == "search":
+            notes = (words.framed(photo), *notes)
+            middle = to_pil(editor.open(image, frame="middle").image)
+        return {"photo": to_pil(photo.image), "notes": notes, "frame": photo.frame, "middle": middle}
 
     def open(self, visit: Visit, content: bytes) -> None:
-        """Take a picture from its file: crop it, invert it."""
+        """Take a picture from its file: frame it, invert it."""
         self.take(visit, **self.frame(visit, content))
 
     def take_middle(self, visit: Visit) -> None:
-        """Take the middle square of a picture that was cropped to another one.
+        """Take the middle square of a picture of which another one was taken.
 
         Raises:
             OptionError: it was not.
@@ -151,15 +149,15 @@ class Studio:
         photo: Image.Image,
         *,
         notes: Sequence[str],
-        crop: dict[str, Any] | None = None,
+        frame: Frame | None = None,
         middle: Image.Image | None = None,
     ) -> None:
         """Invert a square, in place of what is on the table."""
-        source = self.editor(visit).open(photo, crop="middle")
-        photo = to_pil(source.image)  # another domain's photo changes its size
-        source = self.editor(visit).open(photo, crop="middle")
-        latent = self.editor(visit).invert_source(source)
-        about = source.about | ({"crop": crop} if crop is not None else {})
+        editor = self.editor(visit)
+        photo = to_pil(editor.open(photo, frame="middle").image)  # another domain's photo changes its size
+        opened = editor.open(photo, frame="middle")
+        latent = editor.invert(opened)
+        about = opened.about | ({"frame": frame.json} if frame is not None else {})
         self.place(visit, photo, latent, about=about, notes=notes, drawn=False)
         with visit.lock:
             if visit.picture is not None:
@@ -176,9 +174,8 @@ class Studio:
         drawn: bool,
     ) -> None:
         editor = self.editor(visit)
-        result = editor.present(
-            latent, request={"studio": "open"}, source=_source(editor, photo, about, notes, latent if drawn else None)
-        )
+        opened = _photo(editor, photo, about, notes, latent, drawn)
+        result = editor.present(latent, request={"studio": "open"}, photo=opened)
         picture = Picture(
             photo=photo, about=about, notes=tuple(notes), latent=latent, style=editor.generator.to_space(latent, "s"),
             inverted=result.inverted, drawn=drawn,
@@ -198,14 +195,15 @@ class Studio:
             visit.history = history
             self._draw(visit)
 
-    def source(self, visit: Visit, latent: Latent | None = None) -> Source:
+    def photo(self, visit: Visit, latent: Latent | None = None) -> Photo:
         """The picture as the editor takes it.
 
         Args:
-            latent: to start from; None for the picture's own way through the encoder.
+            latent: to start from; None for the picture's own.
         """
         picture = self.picture(visit)
-        return _source(self.editor(visit), picture.photo, picture.about, picture.notes, latent)
+        start = picture.latent if latent is None else latent
+        return _photo(self.editor(visit), picture.photo, picture.about, picture.notes, start, picture.drawn)
 
     @staticmethod
     def _samples(editor: Editor) -> list[tuple[str, Path]]:
@@ -219,15 +217,13 @@ class Studio:
     ) -> Row:  # fmt: skip
         """Add a wish with first values; `settle` finds better ones where none were given."""
         self.room(visit)
-        wish = self.make(visit, check_prompt(text), method, num_channels)
-        first = self.editor(visit).domain.strength or FIRST_STRENGTH
+        request = self.make(visit, text, method, num_channels)
         session = visit.session.add(
-            wish.prompt,
+            text.strip(),
             method=method,
-            strength=(1.0 if wish.per_picture else first) if strength is None else strength,
-            reach=self.reach(visit, complete=wish.per_picture),
-            num_channels=getattr(wish.recipe, "num_channels", None),
-            moves=wish.moves if wish.searches_channels else "channels",
+            strength=(1.0 if request.per_picture else self.first_strength(visit)) if strength is None else strength,
+            reach=self.reach(visit, complete=request.per_picture),
+            num_channels=request.num_channels,
         )
         row = session.rows[-1]
         self.find(visit, row)  # refuses here what cannot be found
@@ -240,19 +236,15 @@ class Studio:
         Says whether the wish took it on: not if the visitor has changed it meanwhile.
         """
         editor, picture = self.editor(visit), self.picture(visit)
-        others = [replace(one, on=one.on and one.id != row.id) for one in visit.session.rows]
-        edits = tuple(
-            SavedEdit(edit=e, strength=s, about={"kind": "saved"})
-            for e, s in self.pairs(visit, Session(rows=tuple(others)))
-        )
-        plan = replace(editor.plan(row.text, strength="auto", method=row.method, **row.options), edits=edits)
-        result = editor.carry_out(plan, self.source(visit), latent=picture.latent, progress=progress)
-        automatic = result.record["automatic"]
-        found = {"strength": automatic["strength"], "reason": words.chosen(automatic)}
-        if automatic["num_channels"] is not None:
-            found["num_channels"] = automatic["num_channels"]
-        if automatic["towards"] == "exemplars":
-            found |= {"moves": "exemplars", "num_channels": None, "reach": self.reach(visit, complete=True)}
+        others = Session(rows=tuple(one for one in visit.session.rows if one.id != row.id))
+        settled = editor.settle(
+            self.make(visit, row.text, row.method, None), picture.latent, search=editor.domain.search,
+            others=self.settled(visit, others), inverted=picture.inverted, progress=progress,
+        )  # fmt: skip
+        assert settled.automatic is not None
+        found = {"strength": settled.strength, "reason": words.chosen(settled.automatic, settled.strength)}
+        if settled.automatic["num_channels"] is not None:
+            found["num_channels"] = settled.automatic["num_channels"]
         with visit.lock:
             if row not in visit.session.rows:
                 return False
@@ -264,7 +256,7 @@ class Studio:
         self.room(visit)
         editor, picture = self.editor(visit), self.picture(visit)
         steps = self.settings.optimize_steps or editor.domain.tables.get("optimize", {}).get("steps", OPTIMIZE_STEPS)
-        wish = make_wish(editor.domain, check_prompt(text), method="optimize", options={"steps": steps})
+        request = self.make(visit, text, "optimize", values={"steps": steps})
         if visit.stop.is_set():
             raise OptionError("stopped before it began")
         shown = 0.0
@@ -275,10 +267,7 @@ class Studio:
             watch(step + 1, steps, pictures.data_url(image().clamp(-1, 1)) if due else None)
             shown = time.monotonic() if due else shown
 
-        edit = wish.find(
-            editor.domain, embedder=editor.embedder, latent=picture.latent, callback=callback,
-            stop=lambda step: visit.stop.is_set(),
-        )  # fmt: skip
+        edit = editor.find(request, picture.latent, callback=callback, stop=lambda step: visit.stop.is_set())
         with visit.trying():
             path = self.new_edit(visit)
             edit.save(path)
@@ -287,7 +276,7 @@ class Studio:
                 raise InputError("the picture was changed meanwhile; what was found for the other one is gone")
             visit.edits["file", name] = edit
             session = visit.session.add(
-                wish.prompt, method="optimize", strength=1.0, reach=self.reach(visit, complete=True), file=name,
+                text.strip(), method="optimize", strength=1.0, reach=self.reach(visit, complete=True), file=name,
                 reason="found for this picture alone; 1 is what the optimisation ended with",
             )  # fmt: skip
             self.keep(visit, visit.history.do(session))
@@ -331,29 +320,37 @@ class Studio:
         return visit.session.change(id, **given)
 
     def make(
-        self, visit: Visit, text: str, method: str, num_channels: int | None, options: dict[str, Any] | None = None
-    ) -> Wish:
-        return make_wish(self.editor(visit).domain, text, method=method, num_channels=num_channels, options=options)
+        self, visit: Visit, text: str, method: str, num_channels: int | None = None,
+        *, values: dict[str, Any] | None = None,
+    ) -> Request:  # fmt: skip
+        """The request for a text: words only, never the name of a file on this machine.
+
+        Raises:
+            PromptError: it is no text. OptionError: no such method; or it names a file.
+        """
+        if is_saved_edit(check_prompt(text)):
+            raise OptionError("this is the name of a file; bring the file itself with “Add a saved wish”")
+        values = {"num_channels": num_channels} if num_channels is not None else values
+        return make_request(self.editor(visit).domain, text, method=method, values=values)
 
     def room(self, visit: Visit) -> None:
         self.picture(visit)
         if len(visit.session.rows) >= self.settings.max_rows:
             raise OptionError(f"{self.settings.max_rows} wishes are the most; delete one first")
 
-    def most(self, visit: Visit) -> dict[str, int]:
-        """How many style channels, and axes of w, a wish can move."""
-        editor = self.editor(visit)
-        bank = editor.domain.bank
-        axes = {"axes": len(independent_axes(editor.generator))} if self._moves_axes(visit) else {}
-        return {"channels": len(bank.channels) if bank is not None else 1, **axes}
+    def most(self, visit: Visit) -> int:
+        """How many style channels a wish can move."""
+        return len(self.editor(visit).bank.channels)
 
-    def _moves_axes(self, visit: Visit) -> bool:
-        return any(row.moves == "axes" for row in visit.session.rows)
+    def first_strength(self, visit: Visit) -> float:
+        """For words that are shown before automatic strength has searched: the middle of what it tries."""
+        strengths = sorted(self.editor(visit).domain.search.strengths)
+        return strengths[len(strengths) // 2]
 
     def reach(self, visit: Visit, *, complete: bool = False) -> float:
         """Where the slider of a wish ends; `complete` for edits that are so at 1."""
-        domain = self.editor(visit).domain
-        least, tried = (COMPLETE_REACH, domain.scales or SCALES) if complete else (REACH, domain.strengths or STRENGTHS)
+        search = self.editor(visit).domain.search
+        least, tried = (COMPLETE_REACH, search.scales) if complete else (REACH, search.strengths)
         return max(least, ROOM * max(tried))
 
     def new_edit(self, visit: Visit, suffix: str = ".safetensors") -> Path:
@@ -381,13 +378,13 @@ class Studio:
 
     def find(self, visit: Visit, row: Row) -> Edit:
         """The edit of a wish; found once per words and what is moved."""
-        key = ("file", row.file) if row.file is not None else (row.method, row.text, row.moves, row.num_channels)
+        key = ("file", row.file) if row.file is not None else (row.method, row.text, row.num_channels)
         if key not in visit.edits:
             if row.file is not None:
                 edit = self.load(visit, visit.folder / row.file)
             else:
-                wish = self.make(visit, row.text, row.method, row.num_channels, row.options)
-                edit = self.editor(visit).find(wish, self.picture(visit).latent)
+                request = self.make(visit, row.text, row.method, row.num_channels)
+                edit = self.editor(visit).find(request, self.picture(visit).latent)
             with visit.lock:
                 if len(visit.edits) >= MAX_EDITS:
                     visit.edits.clear()
@@ -405,6 +402,21 @@ class Studio:
         """The wishes that count, as edits and strengths."""
         session = visit.session if session is None else session
         return [(self.find(visit, row), row.strength) for row in session.counting]
+
+    def settled(self, visit: Visit, session: Session | None = None) -> list[Settled]:
+        """The wishes that count, as the editor takes them."""
+        session = visit.session if session is None else session
+        return [self._settled(visit, row) for row in session.counting]
+
+    def _settled(self, visit: Visit, row: Row) -> Settled:
+        edit = self.find(visit, row)
+        if row.file is None:
+            request = replace(self.make(visit, row.text, row.method, row.num_channels), open_channels=False)
+        else:  # in a record by the name under which it can be downloaded, not by our folders
+            name, sha256 = f"textmorph-{row.file}", file_sha256(visit.folder / row.file)
+            request = Request(edit=edit, file=name, sha256=sha256)
+        request = replace(request, strength=row.strength)
+        return Settled(request=request, edit=edit, strength=row.strength, automatic=None)
 
     @torch.no_grad()
     def edited(self, visit: Visit, session: Session | None = None) -> Latent:
@@ -454,8 +466,9 @@ class Studio:
             notes.append(words.unknown_words(unknown))
         if editor.identity is not None and visit.session.counting:
             kept = float(identity_kept(editor.identity, picture.inverted, image))
-            if kept < editor.domain.keep_identity:
-                notes.append(words.identity_lost(kept, editor.domain.keep_identity))
+            wanted = editor.domain.search.keep_identity
+            if kept < wanted:
+                notes.append(words.identity_lost(kept, wanted))
         return notes
 
     def suggestions(self, visit: Visit) -> list[tuple[str, str, str]]:
@@ -464,12 +477,8 @@ class Studio:
         side = self.shelf.preview_resolution(visit.domain)
         found: list[tuple[str, str, str]] = []
         for text in suggest(editor, picture.inverted):
-            wish = self.make(visit, text, "global", None)
-            strength = editor.domain.strength or FIRST_STRENGTH
-            row = Row(
-                id=1, text=text, strength=strength, num_channels=getattr(wish.recipe, "num_channels", None),
-                moves=wish.moves,
-            )  # fmt: skip
+            count = self.make(visit, text, "global").num_channels
+            row = Row(id=1, text=text, strength=self.first_strength(visit), num_channels=count)
             image = editor.render(self.edited(visit, Session(rows=(row,))), resolution=side)
             found.append((text, short(text, editor.domain.neutral), pictures.thumbnail(image)))
         return found
@@ -486,7 +495,9 @@ class Studio:
         ]
 
 
-def _source(
-    editor: Editor, photo: Image.Image, about: dict[str, Any], notes: Sequence[str], latent: Latent | None
-) -> Source:
-    return Source(image=editor.open(photo, crop="middle").image, latent=latent, about=about, notes=tuple(notes))
+def _photo(
+    editor: Editor, photo: Image.Image, about: dict[str, Any], notes: Sequence[str], latent: Latent, drawn: bool
+) -> Photo:
+    image = editor.open(photo, frame="middle").image
+    frame = Frame.from_json(about["frame"]) if about.get("frame") is not None else None
+    return Photo(image=image, latent=latent, is_latent=drawn, frame=frame, about=about, notes=tuple(notes))

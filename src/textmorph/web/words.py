@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..editing.domain import Domain
+from ..editing.photos import Photo
 from .session import Session
 
 COMMANDS = {
@@ -53,12 +54,12 @@ def far(domain: Domain) -> str:
     )
 
 
-def cropped(about: Mapping[str, Any]) -> str:
+def framed(photo: Photo) -> str:
     """A sentence on a picture of which one square was found to fit the domain."""
-    square = about["crop"]
+    left, top, side = (photo.frame.box if photo.frame is not None else None) or (0, 0, 0)
     return (
-        f"Your picture was cropped to what this model knows: a square of {square['side']} pixels, {square['left']} "
-        f"from the left and {square['top']} from the top, of {about['width']} × {about['height']}. "
+        f"Your picture was cropped to what this model knows: a square of {side} pixels, {left} "
+        f"from the left and {top} from the top, of {photo.about['width']} × {photo.about['height']}. "
         "Type “take the middle” to have its whole middle instead."
     )
 
@@ -71,19 +72,15 @@ def identity_lost(kept: float, wanted: float) -> str:
     )
 
 
-def chosen(automatic: Mapping[str, Any]) -> str:
+def chosen(automatic: Mapping[str, Any], strength: float) -> str:
     """Why automatic strength is what it is, from the record's own account."""
     tried = automatic["tried"]
     best = max(one["gain"] for one in tried)
-    taken = next(
-        (one for one in tried
-         if all(one.get(name) == automatic.get(name) for name in ("strength", "num_channels", "towards"))),
-        tried[0],
-    )  # fmt: skip
+    values = {"strength": strength, "num_channels": automatic["num_channels"]}
+    taken = next(one for one in tried if {name: one[name] for name in values} == values)
     likeness = "" if taken["identity"] is None else f"; likeness {max(taken['identity'], 0):.0%}"
     if automatic["goal_met"]:
-        which = "gentlest" if taken.get("sideways") is None else "one that gains most for what else it changes"
-        return f"the {which}, of {len(tried)} tries{likeness}"
+        return f"the gentlest with a plain effect, of {len(tried)} tries{likeness}"
     if best <= 0:
         return "nothing brought the picture closer to these words; other words may"
     if taken["gain"] > 0:
