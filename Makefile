@@ -84,29 +84,20 @@ portraits: dev
 portraits-report: dev
 	$(BIN)/python -m recipes.portraits data report
 
-# make benchmark-edits   judge twelve edits of held-out portraits by every method; OPTIONS="--portraits 8 --methods global"
+# make benchmark-edits   judge twelve edits of held-out portraits by every method as published; OPTIONS="--portraits 8 --methods global"
 .PHONY: benchmark-edits
 benchmark-edits: dev
 	$(BIN)/python -m benchmarks.edits $(OPTIONS)
 
-# make benchmark-speed   seconds of renders, optimisation steps and channel probes at 1024 px; OPTIONS="--threads 2"
+# make benchmark-speed   seconds of renders at 1024 px; OPTIONS="--threads 2"
 .PHONY: benchmark-speed
 benchmark-speed: dev
 	$(BIN)/python -m benchmarks.speed $(OPTIONS)
-	$(BIN)/python -m benchmarks.speed_steps $(OPTIONS)
-
-# make benchmark-banks   screened banks and directions without a bank against the exact bank (hours on two cores)
-.PHONY: benchmark-banks
-benchmark-banks: dev
-	$(BIN)/python -m benchmarks.banks $(OPTIONS)
-	$(BIN)/python -m benchmarks.banks_plot
-	$(BIN)/python -m benchmarks.banks_page
 
 # make benchmark-studio   fifty clients at once in one studio: whose answers, how long, how much memory; OPTIONS="--clients 8"
 .PHONY: benchmark-studio
 benchmark-studio: dev
 	$(BIN)/python -m benchmarks.studio $(OPTIONS)
-	$(BIN)/python -m benchmarks.studio_slider
 
 # make fuzz   100 000 damaged files of every kind that is read: each is taken, or refused by an error of ours
 .PHONY: fuzz

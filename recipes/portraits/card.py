@@ -47,14 +47,14 @@ def write_card(report: dict[str, Any]) -> None:
     (DOMAIN / "MODEL_CARD.md").write_text(
         f"""# Portraits, the embedded domain of textmorph
 
-A small world for editing faces with words, without a download: drawn portraits and the networks trained on them, in
+A small drawn world for tests and known truth, without a download: drawn portraits and the networks trained on them, in
 the formats and through the code that photographs would take. Licence Apache-2.0, weights included. {report["size_mb"]} MB.
 Written by `make portraits-report`; every figure below is measured, on renders and phrasings that nothing was trained on.
 
 ## What it is not
 It knows drawn portraits of one kind and {SIZES["base"] + SIZES["varied"]:,} captioned ones at that; a photograph is far from it, and
 textmorph says so. Its CLIP reads the words of its captions and no others. {GENERATOR[made["training"]]}
-Disentanglement is therefore built in to a good part, and results here predict nothing for FFHQ.
+Disentanglement is therefore built in to a good part, and results here predict nothing about photographs.
 Hair colours, make-up and earrings follow a prior that leans on stereotypes (beards only on masculine faces, make-up
 mostly on feminine ones), so that correlations exist to be disentangled; it is no statement about people.
 

@@ -18,7 +18,7 @@ from textmorph.embedders.identity import IdentityConfig, IdentityEmbedder
 from textmorph.errors import CheckpointMismatchError, UnknownCheckpointError, UnsupportedCheckpointError
 from textmorph.inversion.e4e import E4eEncoder, EncoderConfig
 from textmorph.latents import Latent
-from textmorph.mappers import MapperNetwork, MapperConfig, SingleMapper, StyleMapper, StyleMapperConfig
+from textmorph.mappers import MapperConfig, MapperNetwork, SingleMapper, StyleMapper, StyleMapperConfig
 
 WIDTHS, BLOCKS = (4, 6, 8, 10), (1, 2, 2, 1)
 

@@ -7,7 +7,7 @@ from textmorph.edits import Direction, Residual
 from textmorph.errors import EditError, LatentError, SpaceError
 from textmorph.evaluation.consistency import step_consistency
 from textmorph.latents import Latent
-from textmorph.mappers import MapperNetwork, MapperConfig
+from textmorph.mappers import MapperConfig, MapperNetwork
 
 
 class Turn(torch.nn.Module):
