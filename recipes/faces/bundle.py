@@ -85,6 +85,11 @@ corpus = "corpus.safetensors"
 neutral = "{NEUTRAL}"
 truncation = {PSI}
 templates = [{templates}]
+method = "interfacegan"
+
+[strength]
+min_effect = 0.7
+strengths = [1.0, 1.5, 2.0, 2.5, 3.0, 4.0]
 
 [hashes]
 {hashes}"""

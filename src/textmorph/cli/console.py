@@ -165,12 +165,6 @@ def pictures_in(folder: Path) -> list[Path]:
     return found
 
 
-def sample_pictures(folder: Path) -> list[Path]:
-    """Pictures that come with a domain, for a first try."""
-    samples = folder / "samples"
-    return pictures_in(samples) if samples.is_dir() and any(samples.glob("*.png")) else []
-
-
 def write_json(content: Any, target: str | None, *, overwrite: bool) -> None:
     """Write JSON to a file, or to stdout for `-`; nothing for None."""
     if target is None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import OptionError
+from ..errors import DownloadError, OptionError
 from ..files import check_output
 from . import console
 from .console import command, say, say_warning
@@ -39,6 +39,12 @@ from .outputs import Job, Outputs, list_jobs
 if TYPE_CHECKING:
     from ..editing.editor import Editor, Result
     from ..editing.request import Requests as Agreed
+
+
+DEMO = "faces"
+"""Domain that the demo shows first."""
+DEMO_REQUESTS = {"faces": "a smiling person", "portraits": "a person with glasses"}
+"""What the demo asks of the built-in domains."""
 
 
 @command
@@ -114,19 +120,31 @@ def edit(
 
 @command
 def demo(
-    requests: Requests = ["a person with purple hair"],  # noqa: B006 - typer reads it
+    requests: Annotated[
+        list[str] | None, typer.Argument(metavar="REQUEST...", help="As for 'edit'. Default: what suits the domain.")
+    ] = None,
     out: Annotated[str, typer.Option("--out", "-o", help="Folder to write to.")] = "out",
-    seed: Annotated[int, typer.Option(min=0, help="Of the portrait, where one has to be drawn.")] = 1,
-    domain: Domain = DEFAULT_DOMAIN,
+    seed: Annotated[int, typer.Option(min=0, help="Of the picture, where one has to be drawn.")] = 1,
+    domain: Annotated[
+        str | None,
+        typer.Option("--domain", "-d", help="Default: faces, or portraits where faces cannot be fetched."),
+    ] = None,
 ) -> None:
     """Edit a sample picture, and say where the result is. Run it again and it replaces its own pictures."""
     folder = console.make_folder(Path(out).expanduser())
-    editor, agreed = ready_editor(domain, requests)
-    samples = console.sample_pictures(editor.domain.folder)
+    try:
+        editor, agreed = ready_editor(domain or DEMO, requests or [DEMO_REQUESTS.get(domain or DEMO, "a smile")])
+    except DownloadError as error:
+        if domain is not None:
+            raise
+        say_warning(f"{error} This demo shows the small drawn world 'portraits' instead.")
+        domain = DEFAULT_DOMAIN
+        editor, agreed = ready_editor(domain, requests or [DEMO_REQUESTS.get(domain, "a smile")])
+    samples = [opened for opened, _ in editor.domain.samples.values()]
     truncation = editor.domain.truncation_or(0.7)
     photo: Any = samples[0] if samples else editor.generator.sample(1, seed=seed, truncation=truncation)
-    name = request_name(requests[0])
-    job = Job(folder, folder / f"{samples[0].stem if samples else 'portrait'}-{name}.png")
+    name = request_name(agreed.main.target or "edit")
+    job = Job(folder, folder / f"{samples[0].stem if samples else 'picture'}-{name}.png")
     edit_one(
         editor, agreed, photo, job, Outputs(name=name, folder=False, overwrite=True, quiet=False, before_after=True)
     )

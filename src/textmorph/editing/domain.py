@@ -222,6 +222,13 @@ class Domain:
 
         return tuple(IMAGENET_TEMPLATES) if isinstance(self.templates, str) else self.templates
 
+    @property
+    def samples(self) -> dict[str, tuple[Path, Path]]:
+        """Its own pictures: name → file to open, a latent where there is one, and picture to show."""
+        pictures = sorted(path for kind in ("*.png", "*.jpg") for path in (self.folder / "samples").glob(kind))
+        latents = {path: path.with_suffix(".safetensors") for path in pictures}
+        return {path.stem: (latents[path] if latents[path].is_file() else path, path) for path in pictures}
+
     def truncation_or(self, otherwise: float, given: float | None = None) -> float:
         """Psi for random latents: the one given, or that of the domain, or else another."""
         return next(value for value in (given, self.truncation, otherwise) if value is not None)

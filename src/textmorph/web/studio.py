@@ -111,15 +111,21 @@ class Studio:
 
     def open_sample(self, visit: Visit, name: str) -> None:
         """Take one of the domain's own pictures, by the name that `samples` gives."""
-        found = dict(self._samples(self.editor(visit)))
-        if name not in found:
+        editor = self.editor(visit)
+        if name not in editor.domain.samples:
             raise OptionError("there is no such sample")
-        self.open(visit, found[name].read_bytes())
+        opened, _ = editor.domain.samples[name]
+        if opened.suffix != ".safetensors":
+            self.open(visit, opened.read_bytes())
+            return
+        photo = editor.open(opened)
+        assert photo.latent is not None
+        self.place(visit, to_pil(photo.image), photo.latent, about=photo.about, notes=(), drawn=True)
 
     def samples(self, domain: str) -> list[tuple[str, str]]:
         """Names of the domain's own pictures, and small data URLs of them."""
-        found = self._samples(self.shelf.editor(domain))
-        return [(name, pictures.thumbnail(Image.open(path).convert("RGB"))) for name, path in found]
+        found = self.shelf.editor(domain).domain.samples
+        return [(name, pictures.thumbnail(Image.open(path).convert("RGB"))) for name, (_, path) in found.items()]
 
     def surprise(self, visit: Visit, seed: int | None = None) -> None:
         """Draw a new picture."""
@@ -204,10 +210,6 @@ class Studio:
         picture = self.picture(visit)
         start = picture.latent if latent is None else latent
         return _photo(self.editor(visit), picture.photo, picture.about, picture.notes, start, picture.drawn)
-
-    @staticmethod
-    def _samples(editor: Editor) -> list[tuple[str, Path]]:
-        return [(path.stem, path) for path in sorted((editor.domain.folder / "samples").glob("*.png"))]
 
     # Wishes
 
