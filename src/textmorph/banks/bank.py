@@ -264,13 +264,13 @@ def build_bank(
     done, num = 0, len(prober.styles)
     shards = bank_shards(plan)
 
-    def tell(rendered: int, of: int) -> None:
+    def report(rendered: int, of: int) -> None:
         if progress:
             rest = 2 * num * (len(prober.channels) - shards[len(parts)][1])
             progress(done + rendered, done + of + rest)
 
     for first, last in shards:
-        parts.append(prober.part(first, last, progress=tell))
+        parts.append(prober.part(first, last, progress=report))
         done += 2 * int(parts[-1]["samples"].sum())
     return join_bank(generator, plan, parts, samples=samples)
 

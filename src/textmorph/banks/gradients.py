@@ -139,7 +139,7 @@ class _Slopes:
         self.watch(None, 0)
 
     def watch(self, progress: Progress | None, total: int) -> None:
-        """Tell somebody of the passes from here on."""
+        """Report the passes from here on."""
         self.progress, self.done, self.total = progress, 0, total
 
     def __call__(self, directions: Tensor) -> Tensor:

@@ -21,16 +21,7 @@ from ..jobs.run_folder import RunFolder, open_run
 from ..jobs.training import Schedule, Training
 from ..latents import Latent, Space, StyleLayout
 from ..losses import clip_loss, identity_loss
-from ..mappers import (
-    Level,
-    Mapper,
-    MapperConfig,
-    MapperNetwork,
-    Norm,
-    SingleMapper,
-    StyleMapper,
-    StyleMapperConfig,
-)
+from ..mappers import Level, Mapper, MapperConfig, MapperNetwork, Norm, SingleMapper, StyleMapper, StyleMapperConfig
 from ..optimization import Ranger, ramped_learning_rate
 from ..precision import Precision, check_precision, passes_in
 from ..prompts import BARE, check_prompt, text_embedding, text_shift

@@ -132,18 +132,11 @@ class LatentOptimization:
 
         offset, history = self._run(canvas, loss, embedder, text, callback, progress, stop)
         provenance = {
-            "method": "optimize",
-            "whole": True,
-            "options": asdict(self),
-            "target": check_prompt(target),
-            "templates": list(templates),
-            "steps": history.steps,
-            "loss": history.losses[-1] / len(latent),
-            "resolution": canvas.resolution,
-            "generator": fingerprint(generator),
-            "embedder": fingerprint(embedder),
+            "method": "optimize", "whole": True, "options": asdict(self), "target": check_prompt(target),
+            "templates": list(templates), "steps": history.steps, "loss": history.losses[-1] / len(latent),
+            "resolution": canvas.resolution, "generator": fingerprint(generator), "embedder": fingerprint(embedder),
             "identity_embedder": fingerprint(identity_embedder) if self.identity else None,
-        }
+        }  # fmt: skip
         return Direction(offset, canvas.start.space, provenance)
 
     def sample(
@@ -185,12 +178,9 @@ class LatentOptimization:
         return [row.to(canvas.step) for row in rows]
 
     def _canvas(self, generator: Generator, latent: Latent, viewers: Sequence[object]) -> LatentCanvas:
-        return LatentCanvas(
-            generator,
-            generator.to_space(latent, self.space),
-            resolution=self.resolution or render_resolution(generator, *viewers),
-            mask=generator.style_layout.mask(to_rgb=self.to_rgb) if self.space == "s" else None,
-        )
+        mask = generator.style_layout.mask(to_rgb=self.to_rgb) if self.space == "s" else None
+        resolution = self.resolution or render_resolution(generator, *viewers)
+        return LatentCanvas(generator, generator.to_space(latent, self.space), resolution=resolution, mask=mask)
 
     def _run(
         self,
