@@ -158,6 +158,7 @@ def build_corpus(
 
 def _places(domain: str, out: str | None, job: str | None, *, kind: str, overwrite: bool) -> tuple[Path, Path]:
     """The file of a result, and the folder of its job; the file is checked, and a job that has ended is cleared."""
+    console.load_torch()
     from ..editing.domain import load_domain
     from ..jobs.job_folder import settle_job
 

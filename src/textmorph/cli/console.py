@@ -10,6 +10,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -115,6 +116,12 @@ def busy(text: str) -> Iterator[Callable[[str], None]]:
         return
     with err.status(text) as status:
         yield status.update
+
+
+def load_torch() -> None:
+    """Import torch, which takes seconds; commands check what they can before."""
+    with busy("loading torch"):
+        import_module("torch")
 
 
 def slug(text: str, *, limit: int = 60) -> str:

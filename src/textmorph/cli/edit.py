@@ -100,6 +100,7 @@ def edit(
     name, values = method_values(domain, method, settings)
     if show_retrieved and "corpus" not in describe_method(name).parameters:
         raise OptionError(f"--show-retrieved needs a method that learns from a corpus, such as svm; not {name!r}")
+    console.load_torch()
     jobs = list_jobs(path, out, outputs)
     editor, agreed = ready_editor(
         _absolute(domain) if outputs.folder else domain, requests, strength=strength, keep_identity=keep_identity,

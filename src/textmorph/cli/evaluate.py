@@ -105,9 +105,10 @@ def consistency(
     textmorph evaluate consistency mohawk.safetensors
     """
     quiet = console.check_json(json, overwrite=overwrite)
-    with console.busy("loading torch"):
-        from ..edits import load_edit
-        from ..evaluation.consistency import step_consistency
+    console.load_torch()
+    from ..edits import load_edit
+    from ..evaluation.consistency import step_consistency
+
     edits = {name: load_edit(Path(name).expanduser()) for name in files}
     found = load_networks(domain, ("generator", "encoder"))
     psi = found.truncation_or(1.0, truncation)

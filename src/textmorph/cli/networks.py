@@ -26,11 +26,12 @@ DEVICE: ContextVar[str | None] = ContextVar("device", default=None)
 
 def load_networks(domain: str, parts: tuple[str, ...]) -> Domain:
     """A domain with some of its parts loaded."""
-    with busy("loading torch") as show:
-        import torch
+    console.load_torch()
+    import torch
 
-        from ..editing.domain import load_domain
+    from ..editing.domain import load_domain
 
+    with busy("loading") as show:
         device = DEVICE.get() or ("cuda" if torch.cuda.is_available() else "cpu")
         try:
             torch.empty(1, device=device)

@@ -88,13 +88,14 @@ def sample(
 
     textmorph sample "a man with a beard" -n 9
     """
+    if settings and prompt is None:
+        raise OptionError("--set is for pictures of a text; give one, or leave it out")
+    values = parse_fields("optimize", settings)
+    console.load_torch()
     from ..editing.request import make_method
     from ..images import write_image
     from ..sheets import contact_sheet
 
-    if settings and prompt is None:
-        raise OptionError("--set is for pictures of a text; give one, or leave it out")
-    values = parse_fields("optimize", settings)
     quiet = console.check_json(json, overwrite=overwrite)
     folder = console.make_folder(Path(out).expanduser())
     stem = f"sample-{console.slug(prompt)}" if prompt is not None else f"sample-{seed}"
@@ -129,14 +130,13 @@ def paint(
     overwrite: Overwrite = False,
 ) -> None:
     """Paint a picture of a text without a photo, by a method with the verb paint."""
-    from ..images import write_image
-
     chosen = method_with("paint", method)
     values = parse_fields(chosen.name, settings)
     target = console.output_path(out, Path(), f"{console.slug(prompt)}.png", suffixes=WRITABLE)
     check_output(target, overwrite=overwrite)
     found = load_networks(domain, chosen.networks)
     from ..editing.request import make_method
+    from ..images import write_image
 
     with console.progress_bar("painting") as show:
         networks = [getattr(found, name) for name in chosen.networks]

@@ -61,15 +61,16 @@ def grid(
 
     textmorph grid me.png "grey hair" --strengths=-4:8:2 --num-channels 5,20,50,100
     """
-    from ..editing import grids
-    from ..editing.record import write_picture
-
     quiet = console.check_json(json, overwrite=overwrite)
     path = Path(photo).expanduser()
     columns, rows = strength_steps(strengths), counts(num_channels, "num-channels")
     name = f"{path.stem}-{request_name(request)}-grid.png"
     target = check_output(console.output_path(out, path.parent, name, suffixes=WRITABLE), overwrite=overwrite)
     name, values = method_values(domain, method, settings)
+    console.load_torch()
+    from ..editing import grids
+    from ..editing.record import write_picture
+
     editor, agreed = ready_editor(
         domain, [request], strength="1", method=name, values=values, neutral=neutral, seed=seed, frame=frame,
         refine=refine_steps(likeness), quiet=quiet,
@@ -105,19 +106,20 @@ def morph(
 
     textmorph morph me.png "grey hair" --to 6 --out morph.mp4
     """
+    quiet = console.check_json(json, overwrite=overwrite)
+    path = Path(photo).expanduser()
+    method, values = method_values(domain, method, settings)
+    console.load_torch()
     from ..editing import grids
     from ..editing.record import sidecar_path, write_sidecar
     from ..sheets import check_writer
 
-    quiet = console.check_json(json, overwrite=overwrite)
-    path = Path(photo).expanduser()
     name = f"{path.stem}-{request_name(request)}.mp4"
     target = check_output(console.output_path(out, path.parent, name, suffixes=MOVING), overwrite=overwrite)
     check_output(sidecar_path(target), overwrite=overwrite)
     check_writer(target)
-    name, values = method_values(domain, method, settings)
     editor, agreed = ready_editor(
-        domain, [request], strength=str(to), method=name, values=values, neutral=neutral, seed=seed, frame=frame,
+        domain, [request], strength=str(to), method=method, values=values, neutral=neutral, seed=seed, frame=frame,
         refine=refine_steps(likeness), quiet=quiet,
     )  # fmt: skip
     strengths = [start + (to - start) * i / (frames - 1) for i in range(frames)]
@@ -140,6 +142,7 @@ def replay(
     overwrite: Overwrite = False,
 ) -> None:
     """Make the same picture again from its record, and say whether it came out the same, bit for bit."""
+    console.load_torch()
     from ..editing.record import read_record, recorded_domain
 
     path = Path(picture).expanduser()

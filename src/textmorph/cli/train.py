@@ -149,8 +149,9 @@ def _output_files(out: str | None, names: list[str], *, overwrite: bool) -> dict
 
 
 def _check_runs(folders: dict[str, Path], going_on: dict[str, bool]) -> None:
-    with console.busy("loading torch"):
-        from ..jobs.run_folder import check_run
+    console.load_torch()
+    from ..jobs.run_folder import check_run
+
     for name, folder in folders.items():
         check_run(folder, resume=going_on[name])
 

@@ -32,6 +32,7 @@ def inspect(
     path = Path(file).expanduser()
     if not path.is_file():
         raise InputError(f"there is no file {path}")
+    console.load_torch()
     if path.suffix.lower() in (*console.PICTURES, *console.MOVING, ".json"):
         from ..editing.record import read_record
 
