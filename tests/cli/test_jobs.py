@@ -225,9 +225,9 @@ def test_what_was_done_before_does_not_shorten_the_remaining_time(monkeypatch: p
     clock = [0.0]
     monkeypatch.setattr(console, "Progress", Watched)
     monkeypatch.setattr(console, "err", Console(file=io.StringIO(), force_terminal=True))
-    with console.progress_bar("measuring") as tell:
-        tell(900, 1000)
+    with console.progress_bar("measuring") as show:
+        show(900, 1000)
         for done in (910, 920, 930):
             clock[0] += 10.0  # one a second; with the 900, it would look like thirty
-            tell(done, 1000)
+            show(done, 1000)
         assert bars[0].tasks[0].time_remaining == pytest.approx(70, rel=0.1)

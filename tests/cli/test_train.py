@@ -95,9 +95,9 @@ def test_latents_come_from_a_file(run: Run, desk: Path, ending: str):
     done = run("train", "old", *SHORT, "--latents", f"faces.{ending}")
     assert done.code == 0, done.err
     assert mapper(desk / "old.safetensors").provenance["latents"]["num"] == 7
-    told = run("evaluate", "consistency", "old.safetensors", "--latents", f"faces.{ending}", "--json", "-", "-d", "{D}")
-    assert told.code == 0, told.err
-    figures = json.loads(told.out)["old.safetensors"]
+    done = run("evaluate", "consistency", "old.safetensors", "--latents", f"faces.{ending}", "--json", "-", "-d", "{D}")
+    assert done.code == 0, done.err
+    figures = json.loads(done.out)["old.safetensors"]
     assert figures["num"] == 7
     assert -1 <= figures["mean"] <= 1
 

@@ -162,7 +162,7 @@ def list_methods(
     """
     if name is None:
         for each in map(describe_method, METHODS):
-            say(f"{each.name:10} {each.verb:6} {each.summary}")
+            say(f"{each.name:12} {each.verb:5} {each.summary}")
         say("`textmorph methods NAME` lists the fields of one, which --set NAME=VALUE takes.", style="dim")
         return
     method = describe_method(name)

@@ -79,7 +79,7 @@ def serve(
 
     textmorph serve --open
 
-    textmorph serve --domain portraits --domain my-domain/ --port 8000
+    textmorph serve --domain faces --domain my-domain/ --port 8000
     """  # fmt: skip
     if find_spec("gradio") is None:
         raise MissingExtraError("the studio needs the extra 'web': pip install 'textmorph[web]'")
