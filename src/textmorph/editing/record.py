@@ -74,7 +74,7 @@ class Result:
     def before_after(self) -> Image.Image:
         """Photo, inversion and edit side by side; without the first where there was no photo."""
         pictures = {"photo": self.source, "as the generator draws it": self.inverted, "edited": self.image}
-        if self.record["source"].get("of") == "latent":
+        if torch.equal(self.source, self.inverted):  # there was no photo
             pictures = {"before": self.inverted, "after": self.image}
         return contact_sheet(list(pictures.values()), columns=len(pictures), labels=list(pictures), size=256)
 
