@@ -291,7 +291,7 @@ def join_bank(
     mask = generator.style_layout.mask(to_rgb=plan["to_rgb"], max_resolution=plan["max_resolution"])
     device = generator.mean_w.device
     effects, consistency = (torch.cat([part[name] for part in parts]).to(device) for name in _PARTS[:2])
-    info = {"made_by": "differences"}
+    info: dict[str, Any] = {"made_by": "differences"}
     info |= {name: value for name, value in plan.items() if name not in ("layers", "shard_size")}
     if plan["tolerance"] is not None:
         info["mean_samples"] = float(torch.cat([part["samples"] for part in parts]).double().mean())
