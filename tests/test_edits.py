@@ -181,3 +181,14 @@ def test_a_file_of_something_else_is_no_edit(style: Latent, tmp_path: Path) -> N
 def test_provenance_that_is_no_json_is_refused(tmp_path: Path) -> None:
     with pytest.raises(EditError, match="JSON"):
         Direction(torch.zeros(4), "s", {"when": object()}).save(tmp_path / "edit.safetensors")
+
+
+def test_a_direction_of_18_rows_fits_a_generator_with_fewer(generator: StyleGAN2, w_plus: Latent) -> None:
+    published = row_direction(0, 18, 8)
+    edit = Direction(published.vector[:6], "w+")
+    assert torch.equal(published(w_plus, 2.0).value, edit(w_plus, 2.0).value)
+    style = generator.to_space(w_plus, "s")
+    moved = (apply_edits(generator, style, [(one, 1.0)]).value for one in (published, edit))
+    assert torch.equal(*moved)
+    with pytest.raises(LatentError):
+        row_direction(0, 17, 8)(w_plus)

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-import torch
 from torch import Tensor, nn
 
 from . import checkpoints, mappers
@@ -19,6 +18,9 @@ from .latents import Latent, Space
 if TYPE_CHECKING:
     from .checkpoints import Checkpoint
     from .generators import Generator
+
+PUBLISHED_ROWS = 18
+"""Rows of w+ of a StyleGAN2 of 1024 px. A smaller generator's are the first of them, so that directions fit it."""
 
 Strength = float | Tensor
 """A number, or one per row of the batch, [B]."""
@@ -52,8 +54,8 @@ class Direction:
     """A vector to add: edited = latent + strength · vector.
 
     Args:
-        vector: [C] in `s`, [L, W] in `w+` ([1, W]: the same for every row); with a batch dimension in front, one
-            vector per picture.
+        vector: [C] in `s`, [L, W] in `w+` ([1, W]: the same for every row; [18, W]: a generator with fewer rows uses
+            the first of them); with a batch dimension in front, one vector per picture.
         space: `s` or `w+`.
         provenance: where it comes from, as JSON.
 
@@ -89,7 +91,10 @@ class Direction:
     def _fitted(self, latent: Latent) -> Tensor:
         """The vector with a batch dimension, on the latent's device and in its precision."""
         vector = self.vector if self.vector.ndim > self._dims else self.vector[None]
-        got, want = vector.shape, latent.value.shape
+        want = latent.value.shape
+        if self.space == "w+" and vector.shape[1] == PUBLISHED_ROWS > want[1] > 1:
+            vector = vector[:, : want[1]]
+        got = vector.shape
         rows_fit = self.space == "s" or got[1] in (1, want[1])
         if got[0] not in (1, want[0]) or got[-1] != want[-1] or not rows_fit:
             raise LatentError(f"a direction of shape {list(self.vector.shape)} does not fit a latent of {list(want)}")
@@ -242,10 +247,10 @@ def _style_direction(generator: Generator, edit: Edit) -> Direction:
     if not isinstance(edit, Direction):
         raise SpaceError("a residual in w+ needs a latent in w+, and this one is in s already")
     rows = 1 + max(generator.style_layout.rows)
-    vector = edit.vector if edit.vector.ndim == 3 else edit.vector[None]
-    vector = vector.to(generator.mean_w).expand(-1, rows, -1)  # [B, L, W]
-    moved = generator.to_space(Latent(vector, "w+"), "s")
-    still = generator.to_space(Latent(torch.zeros_like(vector), "w+"), "s")
+    batch = len(edit.vector) if edit.vector.ndim == 3 else 1
+    zero = Latent(generator.mean_w.new_zeros(batch, rows, len(generator.mean_w)), "w+")
+    moved = generator.to_space(edit(zero), "s")
+    still = generator.to_space(zero, "s")
     return Direction(moved.value - still.value, "s", edit.provenance)
 
 

@@ -64,7 +64,7 @@ STRANGE: dict[str, tuple[bytes, type[CheckpointError], str]] = {
     "an HDF5 file": (b"\x89HDF\r\n\x1a\n" + bytes(100), UnknownCheckpointError, "HDF5"),
     "a gzip file": (b"\x1f\x8b\x08" + bytes(100), UnknownCheckpointError, "gzip"),
     "a tar file": (tar(), UnknownCheckpointError, "tar"),
-    "a numpy array": (b"\x93NUMPY\x01\x00" + bytes(100), UnknownCheckpointError, "numpy"),
+    "a numpy array": (b"\x93NUMPY\x01\x00" + bytes(100), CorruptCheckpointError, "numpy"),
     "a zip of something else": (npz(), UnknownCheckpointError, "none that torch wrote"),
     "an empty zip": (b"PK\x05\x06" + bytes(18), UnknownCheckpointError, "none that torch wrote"),
     "a TorchScript archive": (script(), UnsupportedCheckpointError, "TorchScript"),

@@ -23,6 +23,7 @@ from .checkpoint import Checkpoint as Checkpoint
 from .containers import open_file
 from .inspection import Inspection as Inspection
 from .inspection import summarize
+from .latent_direction import keep_rows
 
 FORMATS = {
     "textmorph": "textmorph.checkpoints.native",
@@ -33,6 +34,7 @@ FORMATS = {
     "mapper-pt": "textmorph.checkpoints.styleclip_mapper",
     "arcface-pth": "textmorph.checkpoints.arcface",
     "openvino-wheel": "textmorph.checkpoints.openvino",
+    "direction-pt": "textmorph.checkpoints.latent_direction",
 }
 """Name of a format → its module, in the order in which they are tried."""
 
@@ -85,6 +87,7 @@ def convert(
     part: str | None = None,
     overwrite: bool = False,
     half: bool = False,
+    rows: tuple[int, int] | None = None,
 ) -> Inspection:
     """Write a file of weights anew as safetensors, with our names, its configuration in the header.
 
@@ -93,6 +96,7 @@ def convert(
         out: the new file; it appears whole or not at all. Parts beside the main network are left out.
         overwrite: replace it where it exists.
         half: store float16; read back as float32.
+        rows: of a direction in w+: keep those from the first to before the second, the others become zero.
 
     Returns:
         What was written.
@@ -100,9 +104,12 @@ def convert(
     Raises:
         CheckpointError: as in `read`.
         OutputError: it cannot be written, or is there and `overwrite` is off.
+        OptionError: rows of what has none.
     """
     check_output(out, overwrite=overwrite)
     checkpoint = read(path, kind=kind, part=part)
+    if rows is not None:
+        keep_rows(checkpoint, rows)
     native.write(
         out,
         checkpoint.tensors,

@@ -36,7 +36,7 @@ from ..fields import shown
 from . import inert_pickle
 from .inert_pickle import ArrayRecord, DtypeRecord, Global, TensorRecord
 
-Packing = Literal["pickle", "torch", "safetensors", "zip"]
+Packing = Literal["pickle", "torch", "safetensors", "zip", "numpy"]
 
 MAX_RATIO = 20  # a zip of weights hardly shrinks
 MAX_ENTRIES = 100_000
@@ -140,6 +140,8 @@ def _open(path: Path, data: mmap.mmap) -> Content:
         if _is_legacy(data):
             return Content(path, "torch", _read_legacy(data, memoryview(data)))
         return Content(path, "pickle", inert_pickle.load(data, nested=_read_nested))  # type: ignore[arg-type]
+    if data[:6] == b"\x93NUMPY":
+        return Content(path, "numpy", _read_npy(data))
     if data[8:9] == b"{" and struct.unpack("<Q", data[:8])[0] < MAX_PICKLE:
         return _read_safetensors(path, len(data))
     raise UnknownCheckpointError(_describe(data))
@@ -285,6 +287,23 @@ def _read_safetensors(path: Path, size: int) -> Content:
         raise CorruptCheckpointError(f"the safetensors file is truncated or damaged: {error}") from error
 
 
+def _read_npy(data: mmap.mmap) -> ArrayRecord:
+    """The array of an .npy file: numbers alone, their count as its header says."""
+    stream = io.BytesIO(data)
+    try:
+        version = np.lib.format.read_magic(stream)
+        read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[
+            version
+        ]
+        shape, fortran, dtype = read_header(stream, max_header_size=10_000)
+    except (ValueError, KeyError, EOFError, SyntaxError, TypeError, RecursionError, MemoryError) as error:
+        raise CorruptCheckpointError(f"the header of its numpy array is damaged: {shown(str(error))}") from error
+    code = dtype.str[1:]
+    if dtype.names or code not in inert_pickle.NUMPY_TYPES:
+        raise UnsafeCheckpointError(f"it holds a numpy array of type {shown(code)}; weights are numbers")
+    return ArrayRecord(shape=shape, dtype=DtypeRecord(code, dtype.str[0]), fortran=fortran, content=stream.read())
+
+
 _SIGNATURES = (
     (b"version https://git-lfs", "a pointer of git-lfs; the weights themselves were not fetched ('git lfs pull')"),
     (b"<!doctype html", "a web page; the download went wrong"),
@@ -293,7 +312,6 @@ _SIGNATURES = (
     (b"\x1f\x8b", "a gzip file; unpack it first"),
     (b"7z\xbc\xaf", "a 7z file; unpack it first"),
     (b"Rar!", "a RAR file; unpack it first"),
-    (b"\x93NUMPY", "a numpy array, not a file of weights"),
     (b"GGUF", "a GGUF file, which is not handled"),
 )
 

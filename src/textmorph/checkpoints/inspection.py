@@ -17,6 +17,7 @@ LICENCES = {
     "encoder-pt": "code MIT; a decoder converted from NVIDIA's stays non-commercial",
     "mapper-pt": "code MIT; a decoder converted from NVIDIA's stays non-commercial",
     "arcface-pth": "not stated by its authors",
+    "direction-pt": "not in the file; ask who published it",
     "openvino-wheel": "the wheel says Apache-2.0; its teacher (StyleGAN2-FFHQ) and FFHQ are non-commercial",
 }
 """What is known of a format's usual licence; no file says it itself."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as jsonlib
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -56,6 +57,7 @@ def convert(
     kind: Kind = None,
     part: Annotated[str | None, typer.Option(help="Another network in the same file, e.g. generator.")] = None,
     half: Annotated[bool, typer.Option("--half", help="Store half precision: half the size.")] = False,
+    rows: Annotated[str | None, typer.Option(help="Of a direction of w: keep these rows, e.g. 0:8.")] = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Convert weights of any known format to ours: safetensors that hold no code and say what they are.
@@ -68,11 +70,14 @@ def convert(
     target = Path(out).expanduser() if out is not None else path.with_suffix(".safetensors")
     if target.suffix != ".safetensors":
         raise OptionError(f"the converted file ends in .safetensors, not {target.name!r}")
+    if rows is not None and not re.fullmatch(r"\d{1,3}:\d{1,3}", rows):
+        raise OptionError(f"rows are FIRST:END, such as 0:8, not {rows!r}")
+    kept = None if rows is None else (int(rows.split(":")[0]), int(rows.split(":")[1]))
     check_output(target, overwrite=overwrite)
     with console.busy("converting"):
         from .. import checkpoints
 
-        checkpoints.convert(path, target, kind=kind, part=part, half=half, overwrite=overwrite)
+        checkpoints.convert(path, target, kind=kind, part=part, half=half, rows=kept, overwrite=overwrite)
     say(str(target), style="bold")
 
 
