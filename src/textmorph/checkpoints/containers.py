@@ -292,9 +292,8 @@ def _read_npy(data: mmap.mmap) -> ArrayRecord:
     stream = io.BytesIO(data)
     try:
         version = np.lib.format.read_magic(stream)
-        read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[
-            version
-        ]
+        form = np.lib.format
+        read_header = {(1, 0): form.read_array_header_1_0, (2, 0): form.read_array_header_2_0}[version]
         shape, fortran, dtype = read_header(stream, max_header_size=10_000)
     except (ValueError, KeyError, EOFError, SyntaxError, TypeError, RecursionError, MemoryError) as error:
         raise CorruptCheckpointError(f"the header of its numpy array is damaged: {shown(str(error))}") from error
