@@ -127,7 +127,8 @@ def condition(direction: Tensor, others: Tensor) -> Tensor:
     rest = direction.double() - basis @ (basis.t() @ direction.double())
     if float(rest.norm()) < 1e-3:
         raise EditError("the conditions leave nothing of this direction; name fewer of them")
-    return (rest / rest.norm()).to(direction)
+    unit: Tensor = (rest / rest.norm()).to(direction)
+    return unit
 
 
 def _differs(text: str, neutral: str) -> bool:

@@ -156,7 +156,7 @@ class Acts:
     # Wishes
 
     async def _wish(self, visit: Visit, asked: dict[str, Any]) -> AsyncIterator[Patch]:
-        said, method = text(asked.get("text")), asked.get("method") or "global"
+        said, method = text(asked.get("text")), asked.get("method") or None
         order = words.command(said)
         if order is not None:
             async for patch in self._order(visit, order):
@@ -165,7 +165,8 @@ class Acts:
             async for patch in self._optimize(visit, said):
                 yield patch
         else:
-            row = await self.handlers.run(visit, self.studio.wish, said, method=text(method))
+            method = None if method is None else text(method)
+            row = await self.handlers.run(visit, self.studio.wish, said, method=method)
             first = [patch async for patch in self._drawn(visit)][-1]
             yield {**first, "wish": "", "notes": markup.notes([], busy="Looking for the gentlest strength that shows…")}
             await self.handlers.run(visit, self.studio.settle, row)

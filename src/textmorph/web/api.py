@@ -61,9 +61,9 @@ def offer(handlers: Handlers) -> None:
         return await handlers.current(known(visit))
 
     async def wish(
-        visit: str, text: str, method: str = "global", strength: float | None = None, num_channels: int | None = None
+        visit: str, text: str, method: str | None = None, strength: float | None = None, num_channels: int | None = None
     ) -> dict[str, Any]:
-        """Add a wish; without a strength it is searched for. Methods: global, svm, optimize."""
+        """Add a wish; without a strength it is searched for. Methods: see `textmorph methods`; None: the domain's."""
         return await handlers.add_wish(known(visit), text, method, strength, num_channels)
 
     async def add_edit(visit: str, name: str, content: str) -> dict[str, Any]:

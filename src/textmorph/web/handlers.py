@@ -77,10 +77,10 @@ class Handlers:
         }
 
     async def add_wish(
-        self, visit: Visit, words: str, method: str, strength: float | None, num_channels: int | None
+        self, visit: Visit, words: str, method: str | None, strength: float | None, num_channels: int | None
     ) -> View:
         """A wish with everything settled."""
-        words, method = text(words), text(method)
+        words, method = text(words), text(method) if method else None
         if method == "optimize":
             visit.stop.clear()
             await self.run(visit, self.studio.optimize, words, lambda *_: None, long=True)

@@ -16,7 +16,7 @@ from .handlers import Handlers
 ASSETS = Path(__file__).parent / "assets"
 
 METHODS = [
-    ("In words", "global"),
+    ("In words", ""),
     ("By examples", "svm"),
     ("By optimisation", "optimize"),
 ]
@@ -116,7 +116,7 @@ def build_page(handlers: Handlers) -> gr.Blocks:
                 with gr.Row(elem_classes="steps"):
                     steps = {what: gr.Button(label, elem_id=what, size="sm", min_width=64) for label, what in STEPS}
                 with gr.Accordion("Other ways to a wish", open=False, elem_id="ways"):
-                    method = gr.Radio(METHODS, value="global", label="Find it", elem_id="method")
+                    method = gr.Radio(METHODS, value="", label="Find it", elem_id="method")
                     gr.Markdown(METHODS_TOLD)
                 with gr.Row(elem_classes="tools"):
                     tools = [(gr.Button(label, elem_id=id, size="sm", min_width=96), do) for label, id, do in TOOLS]

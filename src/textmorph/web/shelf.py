@@ -69,7 +69,8 @@ class Shelf:
             for done, part in enumerate(PARTS):
                 if tell is not None:
                     tell(part, done, len(PARTS))
-                getattr(editor.domain, part)
+                if part != "bank" or editor.domain.has_bank:  # else one is made by the first request that needs it
+                    getattr(editor.domain, part)
             if name not in self._previews:
                 self._previews[name] = preview_resolution(editor.generator, self._preview_seconds)
         return editor

@@ -29,6 +29,7 @@ from ..jobs.job_folder import Progress
 from ..latents import Latent
 from ..prompts import check_prompt
 from . import pictures, words
+from .photo import photo_of
 from .session import History, Row, Session
 from .settings import OPTIMIZE_STEPS, Settings
 from .shelf import Shelf
@@ -209,16 +210,17 @@ class Studio:
         """
         picture = self.picture(visit)
         start = picture.latent if latent is None else latent
-        return _photo(self.editor(visit), picture.photo, picture.about, picture.notes, start, picture.drawn)
+        return photo_of(self.editor(visit), picture.photo, picture.about, picture.notes, start, picture.drawn)
 
     # Wishes
 
     def wish(
-        self, visit: Visit, text: str, *, method: str = "global", strength: float | None = None,
+        self, visit: Visit, text: str, *, method: str | None = None, strength: float | None = None,
         num_channels: int | None = None,
     ) -> Row:  # fmt: skip
-        """Add a wish with first values; `settle` finds better ones where none were given."""
+        """Add a wish with first values; `settle` finds better ones where none were given. Method None: the domain's."""
         self.room(visit)
+        method = method or self.editor(visit).domain.method
         request = self.make(visit, text, method, num_channels)
         session = visit.session.add(
             text.strip(),
@@ -342,7 +344,8 @@ class Studio:
 
     def most(self, visit: Visit) -> int:
         """How many style channels a wish can move."""
-        return len(self.editor(visit).bank.channels)
+        domain = self.editor(visit).domain
+        return len(domain.bank.channels) if domain.has_bank else int(domain.generator.style_layout.mask().sum())
 
     def first_strength(self, visit: Visit) -> float:
         """For words that are shown before automatic strength has searched: the middle of what it tries."""
@@ -479,8 +482,9 @@ class Studio:
         side = self.shelf.preview_resolution(visit.domain)
         found: list[tuple[str, str, str]] = []
         for text in suggest(editor, picture.inverted):
-            count = self.make(visit, text, "global").num_channels
-            row = Row(id=1, text=text, strength=self.first_strength(visit), num_channels=count)
+            count = self.make(visit, text, editor.domain.method).num_channels
+            strength = self.first_strength(visit)
+            row = Row(id=1, text=text, method=editor.domain.method, strength=strength, num_channels=count)
             image = editor.render(self.edited(visit, Session(rows=(row,))), resolution=side)
             found.append((text, short(text, editor.domain.neutral), pictures.thumbnail(image)))
         return found
@@ -495,11 +499,3 @@ class Studio:
             {names.get(key, key): value for key, value in asdict(row).items() if key not in hidden}
             for row in visit.session.rows
         ]
-
-
-def _photo(
-    editor: Editor, photo: Image.Image, about: dict[str, Any], notes: Sequence[str], latent: Latent, drawn: bool
-) -> Photo:
-    image = editor.open(photo, frame="middle").image
-    frame = Frame.from_json(about["frame"]) if about.get("frame") is not None else None
-    return Photo(image=image, latent=latent, is_latent=drawn, frame=frame, about=about, notes=tuple(notes))
