@@ -40,10 +40,8 @@ REACH, COMPLETE_REACH = 10.0, 2.0
 """Where sliders end at the least: of directions, and of edits that are complete at 1."""
 ROOM = 1.2
 """How far a slider goes beyond the strongest that automatic strength tries: what is chosen never stands at its end."""
-MAX_EDITS = 64
-"""Saved edits of one visitor."""
-PREVIEW_EVERY = 0.7
-"""Seconds between pictures of an optimisation."""
+MAX_EDITS = 64  # saved edits of one visitor
+PREVIEW_EVERY = 0.7  # seconds between pictures of an optimisation
 
 Watch = Callable[[int, int, str | None], None]
 """Called with the steps done, their number, and now and then a picture as a data URL."""
@@ -181,7 +179,7 @@ class Studio:
         drawn: bool,
     ) -> None:
         editor = self.editor(visit)
-        opened = _photo(editor, photo, about, notes, latent, drawn)
+        opened = photo_of(editor, photo, about, notes, latent, drawn)
         result = editor.present(latent, request={"studio": "open"}, photo=opened)
         picture = Picture(
             photo=photo, about=about, notes=tuple(notes), latent=latent, style=editor.generator.to_space(latent, "s"),
