@@ -14,8 +14,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from textmorph.cli import networks
 from textmorph.editing.photos import Frame
 from textmorph.editing.record import read_record
+from textmorph.errors import DownloadError
 from textmorph.generators.stylegan2 import StyleGAN2
 from textmorph.images import read_image, write_image
 
@@ -255,8 +257,27 @@ def test_demo_edits_a_portrait_and_says_where_twice(run: Run, desk: Path) -> Non
     for _ in range(2):
         outcome = run("demo", "-d", "{D}")
         assert outcome.code == 0
-        assert "out/portrait-a-person-with-purple-hair.png" in outcome.out
+        assert "out/picture-a-smile.png" in outcome.out
     assert len(names(desk / "out")) == 2
+
+
+def test_where_faces_cannot_be_fetched_the_demo_says_so_and_shows_portraits(
+    run: Run, domain: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ready(name: str, requests: list[str]) -> Any:
+        if name == "faces":
+            raise DownloadError("no network here.")
+        assert name == "portraits"
+        return networks.ready_editor(str(domain), requests)
+
+    monkeypatch.setattr("textmorph.cli.edit.ready_editor", ready)
+    outcome = run("demo")
+    assert outcome.code == 0
+    assert "no network here. This demo shows the small drawn world 'portraits' instead" in outcome.err
+    assert "out/picture-a-person-with-glasses.png" in outcome.out
+    refused = run("demo", "-d", "faces")  # asked for by name, nothing else is shown
+    assert refused.code != 0
+    assert "no network here" in refused.err
 
 
 # Bad input
