@@ -5,7 +5,15 @@ import torch
 from torch.nn import functional as F
 
 from textmorph.errors import OptionError, PromptError
-from textmorph.prompts import BARE, IMAGENET_TEMPLATES, check_prompt, fill_template, text_embedding, text_shift
+from textmorph.prompts import (
+    BARE,
+    IMAGENET_TEMPLATES,
+    check_known,
+    check_prompt,
+    fill_template,
+    text_embedding,
+    text_shift,
+)
 
 from .toys import ToyEmbedder
 
@@ -90,3 +98,25 @@ def test_texts_that_mean_the_same_have_no_shift(neutral: str, target: str) -> No
 def test_templates_without_exactly_one_gap_are_refused(templates: list[str]) -> None:
     with pytest.raises(OptionError):
         text_embedding(ToyEmbedder(), "cat", templates=templates)
+
+
+class Knows:
+    """An embedder that knows some words."""
+
+    known_words = ("cat", "hair", "purple", "smile", "wombat")
+
+    def unknown_words(self, text: str) -> list[str]:
+        return [word for word in text.split() if word.casefold() not in (*self.known_words, "a", "with", "person")]
+
+
+def test_a_text_of_which_no_word_is_known_is_refused_with_the_nearest() -> None:
+    with pytest.raises(PromptError, match=r"zombat.*nearest that it knows: wombat"):
+        check_known(Knows(), "a Zombat", neutral="a person")
+    with pytest.raises(PromptError, match="stays as it is"):
+        check_known(Knows(), "a person with 😀", neutral="a person")  # the words of the neutral text say nothing new
+
+
+def test_a_text_that_is_known_in_part_is_let_through() -> None:
+    check_known(Knows(), "a person with purple wool", neutral="a person")
+    check_known(Knows(), "a person", neutral="a person")
+    check_known(object(), "zzz")  # an embedder that cannot tell

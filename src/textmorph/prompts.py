@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -218,3 +219,33 @@ a tattoo of the {}.
 Source: github.com/openai/CLIP, notebooks/Prompt_Engineering_for_ImageNet.ipynb ("itap" is "I took a picture").
 The StyleCLIP paper uses all 80; its code leaves out "a photo of many {}.".
 """
+
+
+def check_known(embedder: object, text: str, *, neutral: str | None = None) -> None:
+    """Refuse a text of which the embedder knows no word that says anything, where it can tell.
+
+    Small words and those of the neutral text say nothing new. A text that is known in part is let through.
+
+    Args:
+        embedder: with `unknown_words`, and perhaps `known_words`; any other embedder knows all words.
+
+    Raises:
+        PromptError: none of its words is known; the message names the nearest that are.
+    """
+    ask: Callable[[str], list[str]] | None = getattr(embedder, "unknown_words", None)
+    unknown = {word.casefold() for word in ask(text)} if ask is not None else set()
+    if not unknown:
+        return
+    said, idle = ({*re.findall(r"\w+", one.casefold())} for one in (text, f"{neutral or ''} {_SMALL_WORDS}"))
+    if said - idle - unknown:
+        return
+    vocabulary = [*getattr(embedder, "known_words", ())]
+    near = [word for one in sorted(unknown) for word in difflib.get_close_matches(one, vocabulary, n=3, cutoff=0.5)]
+    hint = f"; the nearest that it knows: {', '.join(dict.fromkeys(near))}" if near else ""
+    raise PromptError(
+        f"this small model knows no word of {text!r} that says what to change ({', '.join(sorted(unknown))}){hint}; "
+        "the picture stays as it is"
+    )
+
+
+_SMALL_WORDS = "a an the and or of in on at with without no not is are as by for from to very more less"

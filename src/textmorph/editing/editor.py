@@ -15,7 +15,7 @@ from ..edits import Edit, apply_edits
 from ..errors import DomainError, InputError, OptionError
 from ..inversion.refinement import Refinement
 from ..latents import Latent
-from ..prompts import TextMemory
+from ..prompts import TextMemory, check_known
 from . import metrics, provenance
 from . import record as records
 from .domain import DEFAULT_DOMAIN, Domain, load_domain
@@ -192,10 +192,12 @@ class Editor:
 
         Raises:
             DomainError: the domain lacks a part that the method needs.
+            PromptError: the embedder knows no word that says what to change.
             EmptyDirectionError, PromptError, OptionError: as the method says.
         """
         if request.edit is not None:
             return request.edit
+        check_known(self.embedder, request.prompt or "", neutral=request.neutral or self.domain.neutral)
         offers = request.inputs(self.domain, progress) | {"latent": latent, "progress": progress} | watching
         taken = {name: value for name, value in offers.items() if request.uses(name)}
         edit: Edit = request.method.find(self.generator, self.texts, target=request.prompt, **taken)

@@ -181,6 +181,15 @@ class ClipEmbedder(nn.Module):
                 words.setdefault(text[start:end].casefold(), text[start:end])
         return list(words.values())
 
+    @property
+    def known_words(self) -> list[str]:
+        """The words of a vocabulary of whole words; none where the tokenizer reads pieces or bytes."""
+        tokenizer = self.tokenizer
+        unknown = tokenizer.unk_token_id
+        if unknown is None or unknown == tokenizer.eos_token_id:
+            return []
+        return sorted(word for word in tokenizer.get_vocab() if word.isalpha())
+
     @cached_property
     def fingerprint(self) -> str:
         """16 hex digits of all that embeddings depend on: weights, tokenizer, preprocessing."""
