@@ -42,6 +42,7 @@ METHODS: dict[str, Row] = {
     "global": ("global", {}, 24, tuple(TASKS)),
     "svm": ("svm", {}, 24, tuple(TASKS)),
     "optimize": ("optimize", {}, 8, ("purple", "glasses", "smile", "old")),
+    "interfacegan": ("interfacegan", {}, 24, tuple(TASKS)),
     "global-rgb": ("global", RGB, 24, tuple(TASKS)),
     "svm-rgb": ("svm", RGB, 24, tuple(TASKS)),
 }
