@@ -255,9 +255,9 @@ def test_inspect_convert_and_domain(run: Run, desk: Path, domain: Path) -> None:
 
 def test_demo_edits_a_portrait_and_says_where_twice(run: Run, desk: Path) -> None:
     for _ in range(2):
-        outcome = run("demo", "-d", "{D}")
+        outcome = run("demo", PROMPT, "-d", "{D}")
         assert outcome.code == 0
-        assert "out/picture-a-smile.png" in outcome.out
+        assert "out/picture-a-person-with-purple-hair.png" in outcome.out
     assert len(names(desk / "out")) == 2
 
 
@@ -267,15 +267,15 @@ def test_where_faces_cannot_be_fetched_the_demo_says_so_and_shows_portraits(
     def ready(name: str, requests: list[str]) -> Any:
         if name == "faces":
             raise DownloadError("no network here.")
-        assert name == "portraits"
+        assert (name, requests) == ("portraits", [PROMPT])
         return networks.ready_editor(str(domain), requests)
 
     monkeypatch.setattr("textmorph.cli.edit.ready_editor", ready)
-    outcome = run("demo")
+    outcome = run("demo", PROMPT)
     assert outcome.code == 0
     assert "no network here. This demo shows the small drawn world 'portraits' instead" in outcome.err
-    assert "out/picture-a-person-with-glasses.png" in outcome.out
-    refused = run("demo", "-d", "faces")  # asked for by name, nothing else is shown
+    assert "out/picture-a-person-with-purple-hair.png" in outcome.out
+    refused = run("demo", PROMPT, "-d", "faces")  # asked for by name, nothing else is shown
     assert refused.code != 0
     assert "no network here" in refused.err
 

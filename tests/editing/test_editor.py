@@ -321,8 +321,13 @@ def test_a_picture_far_from_the_domain_is_done_with_a_warning(editor: Editor, ph
 
 
 def test_unknown_words_are_named_once_each(editor: Editor, photo: torch.Tensor) -> None:
-    warnings = editor.edit(photo, ["gandalf the person", "gandalf smiling"], strength=1.0).warnings
+    warnings = editor.edit(photo, ["gandalf with purple hair", "gandalf smiling"], strength=1.0).warnings
     assert warnings == ["'gandalf' is not a word this small model knows"]
+
+
+def test_a_text_of_unknown_words_changes_no_picture(editor: Editor, photo: torch.Tensor) -> None:
+    with pytest.raises(PromptError, match="zombie"):
+        editor.edit(photo, "a zombie", strength=1.0)
 
 
 def test_without_an_identity_net_the_figures_are_none_and_the_search_says_so(
@@ -468,7 +473,7 @@ def test_a_record_never_makes_a_bank(tmp_path: Path, photo: torch.Tensor) -> Non
 
 def test_a_record_is_replayed_with_its_own_number_of_threads(editor: Editor, monkeypatch: pytest.MonkeyPatch) -> None:
     """Sums in another order round otherwise, and a rounded pixel is another picture."""
-    result = editor.edit(editor.generator.sample(1, seed=0), "a person with a hat", strength=1.0)
+    result = editor.edit(editor.generator.sample(1, seed=0), TEXT, strength=1.0)
     assert result.record["threads"] == torch.get_num_threads()
     seen: list[int] = []
     render = editor.render
