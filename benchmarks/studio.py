@@ -162,10 +162,11 @@ class Truth:
         drawn = editor.render(generator.to_space(generator.sample(clients, seed=seed), "w+"))
         pictures = [to_pil(one[None]) for one in drawn]
         self.portraits = [_png(picture) for picture in pictures]
-        self._latents = editor.invert_sources([editor.open(picture) for picture in pictures])
-        any_latent = self._latents[0]
-        plans = [editor.plan(text, strength=STRENGTH, num_channels=CHANNELS) for text in (FIRST, SECOND)]
-        self._edits: list[Edit] = [editor.find(plan.wish, any_latent) for plan in plans if plan.wish is not None]
+        photos = editor.invert_photos([editor.open(picture) for picture in pictures])
+        self._latents = [photo.latent for photo in photos if photo.latent is not None]
+        values = {"num_channels": CHANNELS}
+        asked = [editor.check(text, method="global", values=values, strength=STRENGTH) for text in (FIRST, SECOND)]
+        self._edits: list[Edit] = [editor.find(requests.main, self._latents[0]) for requests in asked]
 
     def pictures(self, *, resolution: int | None = None) -> Tensor:
         """What every client must get for every wish, [N, 4, 3, R, R]."""

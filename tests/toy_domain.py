@@ -8,7 +8,7 @@ from textmorph.checkpoints import native
 from textmorph.embedders.identity import IdentityConfig, IdentityEmbedder
 from textmorph.inversion.e4e import E4eEncoder, EncoderConfig
 
-from .embedders.tiny_clip import write_tiny_clip
+from .embedders.tiny_clip import WORDS, write_tiny_clip
 from .toys import seed_weights, toy_generator
 
 FIVE_LINES = """\
@@ -42,7 +42,7 @@ def write_toy_domain(folder: Path, *, bank: bool = True, corpus: bool = True, en
         native.write(
             folder / f"{kind}.safetensors", network.state_dict(), kind=kind, architecture=architecture, config=config
         )
-    write_tiny_clip(folder / "clip", image_size=16)
+    write_tiny_clip(folder / "clip", image_size=16, words=(*WORDS, "red", "face", "hat", "smile"))
     (folder / "domain.toml").write_text(FIVE_LINES + 'templates = ["{}", "a photo of {}"]\n' + entries)
     domain = load_domain(folder)
     if bank:

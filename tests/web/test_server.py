@@ -203,7 +203,7 @@ ARGUMENTS: dict[str, list[Any]] = {
 
 def test_a_wish_stays_text(client: Client) -> None:
     key = start(client)
-    for words in ("<img src=x>", "../../etc"):
+    for words in ("smile <img", "../etc smile"):
         view = ask(client, "wish", key, words, strength=1.0)
         assert view["wishes"][-1]["text"] == words
 

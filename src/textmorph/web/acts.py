@@ -24,6 +24,7 @@ PART_NAMES = {
     "encoder": "the eye that finds your picture in it",
     "embedder": "the reader of words",
     "identity": "the judge of likeness",
+    "witness": "the second opinion",
     "bank": "the table of what every channel does",
 }
 """What the networks are, for people."""

@@ -14,8 +14,8 @@ from ..editing.editor import Editor
 from ..errors import OptionError
 from ..images import resize
 
-PARTS = ("generator", "encoder", "embedder", "identity", "bank")
-"""Loaded when a domain is chosen, in this order; the others on first use."""
+PARTS = ("generator", "encoder", "embedder", "identity", "witness", "bank")
+"""Loaded when a domain is chosen, in this order, by one thread: networks are not safely loaded by several at once."""
 
 SAME = 0.1
 """Mean difference, in [-1, 1], up to which an early picture counts as the same."""
