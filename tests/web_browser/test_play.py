@@ -99,7 +99,7 @@ def test_a_wish_that_is_markup_or_a_path_is_shown_as_text(studio: StudioPage) ->
     field = studio.find("#wish textarea, #wish input").first
     for text in STRANGE:
         before = studio.version
-        field.fill(text)
+        field.fill(f"smile {text}")
         field.press("Enter")
         studio.page.wait_for_function(
             "before => Number(document.querySelector('.studio-stage').dataset.version) > before"
