@@ -117,7 +117,7 @@ def test_a_wish_that_is_markup_or_a_path_is_shown_as_text(studio: StudioPage) ->
 
 def test_what_it_cannot_do_it_says(studio: StudioPage) -> None:
     studio.sample("portrait-1")
-    studio.wish("a person with a zeppelin")
+    studio.wish("a smiling person with a zeppelin")
     assert "zeppelin" in studio.wait_note("zeppelin")
     studio.picture("play-unknown-word")
     field = studio.find("#wish textarea, #wish input").first
